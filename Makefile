@@ -1,0 +1,60 @@
+# The verbs of the project, over the CMake presets. Each installs the Debian packages that it needs and misses.
+SHELL := bash
+.DEFAULT_GOAL := build
+.PHONY: run build test test-isa asan clang tidy format format-check layers lines bench clean
+
+INSTALL := .ci/install_packages
+CTEST := ctest --output-on-failure --no-tests=error --parallel 2 --test-dir
+SOURCES = find src apps tests -name '*.cpp' -o -name '*.hpp'
+
+run: build  ## the quick start: about a minute on 2 cores
+	./build/qtrain experiments/quickstart.yaml
+
+build:
+	@$(INSTALL) build
+	@test -f build/build.ninja || cmake --preset release
+	cmake --build build
+
+test: build
+	@$(INSTALL) test
+	$(CTEST) build
+
+test-isa: build  ## every test on each instruction set that this machine has
+	@$(INSTALL) test
+	QTRAIN_ISA=reference $(CTEST) build
+	! grep -qw avx512vl /proc/cpuinfo || QTRAIN_ISA=avx512 $(CTEST) build
+
+asan:
+	@$(INSTALL) build
+	@test -f build-asan/build.ninja || cmake --preset asan
+	cmake --build build-asan
+	$(CTEST) build-asan
+
+clang:
+	@$(INSTALL) build clang
+	@test -f build-clang/build.ninja || cmake --preset clang
+	cmake --build build-clang
+
+tidy: build
+	@$(INSTALL) tidy
+	run-clang-tidy -quiet -p build '$(CURDIR)/(src|apps)/'
+
+format:
+	@$(INSTALL) format
+	$(SOURCES) | xargs clang-format -i
+
+format-check:
+	@$(INSTALL) format
+	$(SOURCES) | xargs clang-format --dry-run -Werror
+
+layers:
+	tests/scripts/check_layers.sh
+
+lines:
+	@tests/scripts/lines.sh
+
+bench: build
+	./build/qtrain_bench
+
+clean:
+	rm -rf build build-asan build-clang
