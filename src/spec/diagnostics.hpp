@@ -1,0 +1,39 @@
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace qtrain::spec {
+
+/// Where a value stands: a file's line and column counted from 1, or (line 0) a command-line override, whose
+/// text `source` then is.
+struct Location {
+  std::string source;
+  int line = 0;
+  int column = 0;
+};
+
+/// Collects every mistake of a spec, so that all are reported at once.
+class Diagnostics {
+ public:
+  /// `path` is the dotted key ("quantize.weights.bits"), `sentence` what is and what must be.
+  void add(const Location& where, std::string_view path, std::string_view sentence);
+  bool empty() const { return entries_.empty(); }
+  /// One line a mistake, in order of place: `file:line:column: path: sentence`; for an override
+  /// `override 'a.b=c': path: sentence`.
+  std::string text() const;
+  /// Throws an Error (usage) with text() unless empty.
+  void throw_if_any() const;
+
+ private:
+  struct Entry {
+    Location where;
+    std::string line;
+  };
+  std::vector<Entry> entries_;
+};
+
+/// The nearest of `choices` to `word` by edit distance if near enough to be meant, else "".
+std::string nearest(std::string_view word, const std::vector<std::string>& choices);
+
+}  // namespace qtrain::spec

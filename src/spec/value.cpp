@@ -1,0 +1,97 @@
+#include "spec/value.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace qtrain::spec {
+namespace {
+
+constexpr std::size_t kShownBytes = 60;
+
+std::string_view shortened(std::string_view text) {
+  if (text.size() <= kShownBytes) return text;
+  std::size_t end = kShownBytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
+    --end;  // not inside a UTF-8 sequence
+  return text.substr(0, end);
+}
+
+std::size_t count_digits(std::string_view text) {
+  return std::min(text.find_first_not_of("0123456789"), text.size());
+}
+
+bool names_another(const Value& base, const Value& over) {
+  for (const char* key : {"method", "name", "quantizer"}) {
+    const Entry* theirs = over.find(key);
+    if (theirs == nullptr) continue;
+    const Entry* ours = base.find(key);
+    if (ours == nullptr || ours->value.text != theirs->value.text) return true;
+  }
+  return false;
+}
+
+Value merge_at(const Value& base, const Value& over, bool root) {
+  const bool mappings = base.kind == Value::Kind::mapping && over.kind == Value::Kind::mapping;
+  if (!mappings || (!root && names_another(base, over))) return over;
+  Value result = base;
+  for (const Entry& entry : over.entries) {
+    if (Entry* ours = result.find(entry.key)) {
+      ours->value = merge_at(ours->value, entry.value, false);
+      ours->where = entry.where;
+    } else {
+      result.entries.push_back(entry);
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+const Entry* Value::find(std::string_view key) const {
+  const auto it = std::find_if(entries.begin(), entries.end(), [&](const Entry& e) { return e.key == key; });
+  return it == entries.end() ? nullptr : &*it;
+}
+
+Entry* Value::find(std::string_view key) {
+  const auto it = std::find_if(entries.begin(), entries.end(), [&](const Entry& e) { return e.key == key; });
+  return it == entries.end() ? nullptr : &*it;
+}
+
+std::string describe(const Value& value) {
+  if (value.kind == Value::Kind::empty) return "empty";
+  if (value.kind == Value::Kind::list) return "a list";
+  if (value.kind == Value::Kind::mapping) return "a mapping";
+  const std::string_view shown = shortened(value.text);
+  const bool number = is_number(value.text);
+  if (number && !value.quoted && shown.size() == value.text.size()) return value.text;
+  const bool mistakable = value.quoted && (number || value.text == "true" || value.text == "false");
+  return fmt::format("{}'{}{}'", mistakable ? "the string " : "", shown,
+                     shown.size() < value.text.size() ? "..." : "");
+}
+
+bool is_number(std::string_view text) {
+  if (text.starts_with('-')) text.remove_prefix(1);
+  const std::size_t whole = count_digits(text);
+  if (whole > 1 && text.front() == '0') return false;
+  text.remove_prefix(whole);
+  std::size_t part = 0;
+  if (text.starts_with('.')) {
+    part = count_digits(text.substr(1));
+    text.remove_prefix(1 + part);
+  }
+  if (whole + part == 0) return false;
+  if (text.empty()) return true;
+  if (text.front() != 'e' && text.front() != 'E') return false;
+  text.remove_prefix(1);
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  return !text.empty() && count_digits(text) == text.size();
+}
+
+std::string join_path(std::string_view path, std::string_view key) {
+  return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
+}
+
+Value merge(const Value& base, const Value& over) { return merge_at(base, over, true); }
+
+}  // namespace qtrain::spec

@@ -1,0 +1,48 @@
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "spec/diagnostics.hpp"
+
+namespace qtrain::spec {
+
+struct Entry;
+
+/// One node of a spec as written: scalars keep their text, everything its place. What a text means is decided
+/// by the field that reads it.
+struct Value {
+  enum class Kind { empty, scalar, list, mapping };
+
+  Kind kind = Kind::empty;
+  bool quoted = false;         ///< scalar in quotes or block form: a string, never a number
+  std::string text;            ///< scalar
+  std::vector<Value> items;    ///< list
+  std::vector<Entry> entries;  ///< mapping, in the order written, keys distinct
+  Location where;
+
+  const Entry* find(std::string_view key) const;
+  Entry* find(std::string_view key);
+};
+
+struct Entry {
+  std::string key;
+  Location where;
+  Value value;
+};
+
+/// What a value is, for a message: "empty", "a list", "a mapping", "12", "'abc'", "the string '12'".
+std::string describe(const Value& value);
+
+/// A decimal number without leading zeros or plus sign: "-3", "0.5", ".5", "1e-4".
+bool is_number(std::string_view text);
+
+/// "a.b", or "b" when `path` is empty.
+std::string join_path(std::string_view path, std::string_view key);
+
+/// Mappings merge key by key, anything else of `over` replaces; so does a mapping below the root that names
+/// another `method`, `name` or `quantizer` than `base`, since the other keys of `base` belong to the one it
+/// named.
+Value merge(const Value& base, const Value& over);
+
+}  // namespace qtrain::spec
