@@ -1,0 +1,86 @@
+#include "kernels/avx512/vectors.hpp"
+#include "kernels/sets.hpp"
+
+namespace qtrain::kernels::avx512 {
+namespace {
+
+void add(const float* x1, const float* x2, float* y, size_t size) {
+  map_flat([](__m512 v1, __m512 v2) { return _mm512_add_ps(v1, v2); }, y, size, x1, x2);
+}
+
+// vmaxps returns its second operand when one is NaN and when both are zeros of any sign.
+
+void relu(const float* x, float* y, size_t size) {
+  map_flat([](__m512 v) { return _mm512_max_ps(_mm512_setzero_ps(), v); }, y, size, x);
+}
+
+void ceil_codes(const float* x, float step, float top, float* y, size_t size) {
+  const __m512 steps = _mm512_set1_ps(step), tops = _mm512_set1_ps(top), one = _mm512_set1_ps(1.0f);
+  const auto code = [&](__m512 v) {
+    const __m512 up =
+        _mm512_roundscale_ps(_mm512_div_ps(v, steps), _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
+    const __m512 below = _mm512_sub_ps(up, one);
+    const __mmask16 too_high = _mm512_cmp_ps_mask(v, _mm512_mul_ps(below, steps), _CMP_LE_OQ);
+    const __mmask16 too_low = _mm512_cmp_ps_mask(v, _mm512_mul_ps(up, steps), _CMP_GT_OQ);
+    const __m512 right = _mm512_mask_add_ps(_mm512_mask_mov_ps(up, too_high, below), too_low, up, one);
+    return _mm512_min_ps(_mm512_max_ps(right, _mm512_setzero_ps()), tops);
+  };
+  map_flat(code, y, size, x);
+}
+
+void window(const float* x, float low, float high, float* g, size_t size) {
+  const __m512 lows = _mm512_set1_ps(low), highs = _mm512_set1_ps(high);
+  const auto pass = [&](__m512 v, __m512 gradient) {
+    const __mmask16 above = _mm512_cmp_ps_mask(lows, v, _CMP_LT_OQ);
+    return _mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(above, v, highs, _CMP_LE_OQ), gradient);
+  };
+  map_flat(pass, g, size, x, static_cast<const float*>(g));
+}
+
+void sign(const float* x, float* y, size_t size) {
+  const auto signs = [](__m512 v) {
+    const __mmask16 negative = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_LT_OQ);
+    return _mm512_mask_blend_ps(negative, _mm512_set1_ps(1.0f), _mm512_set1_ps(-1.0f));
+  };
+  map_flat(signs, y, size, x);
+}
+
+bool all_finite(const float* x, size_t size) {
+  constexpr int kNanOrInfinity =
+      0x01 | 0x08 | 0x10 | 0x80;  // classes of vfpclassps: quiet, +inf, -inf, signalling
+  bool finite = true;
+  for_each_column(size, [&](auto at, size_t i) {
+    finite &= _mm512_fpclass_ps_mask(at.load(x + i), kNanOrInfinity) == 0;
+  });
+  return finite;
+}
+
+double multiply_add_burn(size_t iterations) {
+  const __m512 half = _mm512_set1_ps(0.5f);
+  const auto start = [](float value) {
+    return _mm512_set1_ps(value);
+  };  // all different, else they are one chain
+  __m512 c0 = start(0), c1 = start(1), c2 = start(2), c3 = start(3), c4 = start(4), c5 = start(5);
+  __m512 c6 = start(6), c7 = start(7), c8 = start(8), c9 = start(9), c10 = start(10), c11 = start(11);
+  const auto step = [half](auto&... chain) { ((chain = _mm512_fmadd_ps(chain, half, half)), ...); };
+  for (size_t i = 0; i < iterations; ++i) step(c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11);
+  const auto total = [](auto... chain) { return (_mm512_reduce_add_ps(chain) + ...); };
+  volatile float kept =
+      total(c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11);  // a reader the compiler must serve
+  static_cast<void>(kept);
+  return static_cast<double>(iterations) * (12.0 * kWidth);
+}
+
+}  // namespace
+
+void fill_elementwise(Kernels& set) {
+  set.add = add;
+  set.relu = relu;
+  set.ceil_codes = ceil_codes;
+  set.window = window;
+  set.sign = sign;
+  set.all_finite = all_finite;
+  set.multiply_add_burn = multiply_add_burn;
+}
+
+}  // namespace qtrain::kernels::avx512

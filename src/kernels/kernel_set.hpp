@@ -1,0 +1,65 @@
+#pragma once
+#include <cstddef>
+
+// No other include and no inline function here: sources built with AVX-512 flags include this header, and an
+// inline function compiled there could be linked into code that runs on any CPU.
+
+namespace qtrain::kernels {
+
+/// One set of kernels: pure functions on plain pointers. All sets give the same bits (additions in the stated
+/// order, no fused multiply-add; only which NaN a NaN is stays open), so the choice of ISA is a matter of
+/// speed alone.
+///
+/// A tile is `pixels` rows of `lanes` values, element (p, l) at p * lanes + l; per-lane arrays have `lanes`
+/// entries. In a blocked layout (nChw16c) lanes = 16 channels of one block and pixels run over the image; in
+/// a plain one (nchw) lanes = 1. Output may be the same memory as an input, never overlap it otherwise. No
+/// alignment is required.
+struct Kernels {
+  const char* isa;  ///< "reference", "avx512"
+
+  /// y = z * a[l] + b[l]
+  void (*affine)(const float* z, const float* a, const float* b, float* y, std::size_t pixels,
+                 std::size_t lanes);
+  /// y = (z * a[l] + b[l]) + (r * c[l] + d[l])
+  void (*affine_add)(const float* z, const float* a, const float* b, const float* r, const float* c,
+                     const float* d, float* y, std::size_t pixels, std::size_t lanes);
+  /// y = (g * p[l] + z * q[l]) + r[l]
+  void (*affine_pair)(const float* g, const float* z, const float* p, const float* q, const float* r,
+                      float* y, std::size_t pixels, std::size_t lanes);
+
+  /// Adds to sum[l] the sum over pixels of z - shift[l], to squares[l] that of (z - shift[l])^2.
+  /// Order: pixels in blocks of 256; within a block four float sums, sum k over pixels p = k mod 4, combined
+  /// as (s0 + s1) + (s2 + s3) and added to the double.
+  void (*moments)(const float* z, const float* shift, double* sum, double* squares, std::size_t pixels,
+                  std::size_t lanes);
+  /// Adds to sum[l] the sum of g, to products[l] that of g * (z - shift[l]); order as in moments.
+  void (*products)(const float* g, const float* z, const float* shift, double* sum, double* products,
+                   std::size_t pixels, std::size_t lanes);
+  /// Adds to sum[l] the sum of g; order as in moments.
+  void (*lane_sums)(const float* g, double* sum, std::size_t pixels, std::size_t lanes);
+  /// Sets lanes [valid, lanes) of every pixel to +0.
+  void (*zero_lanes)(float* y, std::size_t pixels, std::size_t lanes, std::size_t valid);
+
+  /// y = x1 + x2
+  void (*add)(const float* x1, const float* x2, float* y, std::size_t size);
+  /// y[i] = scale * tree sum over k < count of x[k][i], count > 0; the tree adds neighbours: (x0+x1)+(x2+x3),
+  /// an odd one out is carried to the next round unchanged.
+  void (*tree_sum)(const float* const* x, std::size_t count, float scale, float* y, std::size_t size);
+  /// y = x < 0 ? 0 : x (so a NaN stays NaN and -0 stays -0)
+  void (*relu)(const float* x, float* y, std::size_t size);
+  /// y = the k with (k - 1) * step < x <= k * step, products rounded to float, cut to [0, top]; NaN becomes
+  /// 0; never -0; step > 0, top >= 0. That is ceil(x / step) set right where the rounded quotient is one off:
+  /// with step = 1.06667042f, (15 * step) / step is above 15, but x = 15 * step is code 15.
+  void (*ceil_codes)(const float* x, float step, float top, float* y, std::size_t size);
+  /// g = low < x && x <= high ? g : 0 (high may be infinity)
+  void (*window)(const float* x, float low, float high, float* g, std::size_t size);
+  /// y = x < 0 ? -1 : +1 (so sign(0) = sign(-0) = sign(NaN) = +1)
+  void (*sign)(const float* x, float* y, std::size_t size);
+  /// Whether every value is finite.
+  bool (*all_finite)(const float* x, std::size_t size);
+  /// Runs independent multiply-add chains in registers; returns multiply-adds done. For measuring the
+  /// machine's peak.
+  double (*multiply_add_burn)(std::size_t iterations);
+};
+
+}  // namespace qtrain::kernels

@@ -1,0 +1,20 @@
+#pragma once
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/kernel_set.hpp"
+
+namespace qtrain::kernels {
+
+/// The set in use, chosen once at first call: choose($QTRAIN_ISA).
+const Kernels& active();
+/// The set named `isa` ("reference", "avx512"); empty: the best this CPU has. An unknown name, or one the CPU
+/// lacks, is an Error (usage).
+const Kernels& choose(std::string_view isa);
+/// Every set this CPU can run, reference first, best last.
+std::vector<const Kernels*> available();
+
+}  // namespace qtrain::kernels

@@ -1,0 +1,21 @@
+#pragma once
+#include "kernels/kernel_set.hpp"
+
+// Each set fills its part of the table; table.cpp puts the parts together. As for kernel_set.hpp: nothing
+// inline here.
+
+namespace qtrain::kernels {
+
+namespace reference {
+void fill_tiles(Kernels& set);        ///< affine, affine_add, affine_pair, zero_lanes
+void fill_sums(Kernels& set);         ///< moments, products, lane_sums, tree_sum
+void fill_elementwise(Kernels& set);  ///< the others
+}  // namespace reference
+
+namespace avx512 {
+void fill_tiles(Kernels& set);
+void fill_sums(Kernels& set);
+void fill_elementwise(Kernels& set);
+}  // namespace avx512
+
+}  // namespace qtrain::kernels

@@ -1,0 +1,71 @@
+#include <cstdlib>
+
+#include "base/error.hpp"
+#include "kernels/kernels.hpp"
+#include "kernels/sets.hpp"
+
+namespace qtrain::kernels {
+namespace {
+
+const Kernels& reference_set() {
+  static const Kernels kSet = [] {
+    Kernels set{};
+    set.isa = "reference";
+    reference::fill_tiles(set);
+    reference::fill_sums(set);
+    reference::fill_elementwise(set);
+    return set;
+  }();
+  return kSet;
+}
+
+const Kernels& avx512_set() {
+  static const Kernels kSet = [] {
+    Kernels set{};
+    set.isa = "avx512";
+    avx512::fill_tiles(set);
+    avx512::fill_sums(set);
+    avx512::fill_elementwise(set);
+    return set;
+  }();
+  return kSet;
+}
+
+/// The instruction sets that src/kernels/avx512/ is compiled for.
+bool cpu_has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+}  // namespace
+
+std::vector<const Kernels*> available() {
+  std::vector<const Kernels*> sets{&reference_set()};
+  if (cpu_has_avx512()) sets.push_back(&avx512_set());
+  return sets;
+}
+
+const Kernels& choose(std::string_view isa) {
+  const std::vector<const Kernels*> sets = available();
+  if (isa.empty()) return *sets.back();
+  for (const Kernels* set : sets) {
+    if (set->isa == isa) return *set;
+  }
+  if (isa == avx512_set().isa) {
+    fail(ExitCode::usage,
+         "QTRAIN_ISA is 'avx512', but this CPU lacks AVX-512 F, BW, DQ or VL: unset it or set it to "
+         "'reference'");
+  }
+  fail(ExitCode::usage,
+       "QTRAIN_ISA is '{}', must be 'reference' or 'avx512': correct it, or unset it for the best one", isa);
+}
+
+const Kernels& active() {
+  static const Kernels& chosen = [&]() -> const Kernels& {
+    const char* isa = std::getenv("QTRAIN_ISA");
+    return choose(isa == nullptr ? "" : isa);
+  }();
+  return chosen;
+}
+
+}  // namespace qtrain::kernels

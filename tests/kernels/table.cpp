@@ -1,0 +1,77 @@
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "base/error.hpp"
+#include "kernels/kernels.hpp"
+
+namespace qtrain::kernels {
+namespace {
+
+bool is_complete(const Kernels& k) {
+  return k.affine && k.affine_add && k.affine_pair && k.moments && k.products && k.lane_sums &&
+         k.zero_lanes && k.add && k.tree_sum && k.relu && k.ceil_codes && k.window && k.sign &&
+         k.all_finite && k.multiply_add_burn;
+}
+
+std::string refusal(const char* isa) {
+  try {
+    choose(isa);
+  } catch (const Error& error) {
+    CHECK(error.code() == ExitCode::usage);
+    return error.what();
+  }
+  return "none";
+}
+
+}  // namespace
+
+TEST_CASE("sets are complete, the reference first and the best last") {
+  const auto sets = available();
+  REQUIRE(!sets.empty());
+  CHECK(std::string(sets.front()->isa) == "reference");
+  CHECK(&choose("") == sets.back());
+  for (const Kernels* set : sets) {
+    CAPTURE(set->isa);
+    CHECK(is_complete(*set));
+    CHECK(&choose(set->isa) == set);
+  }
+}
+
+TEST_CASE("a CPU with AVX-512 F, BW, DQ and VL runs the avx512 set, another refuses it") {
+  const bool capable = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  if (capable) {
+    CHECK(std::string(choose("").isa) == "avx512");
+    CHECK((choose("avx512").affine != choose("reference").affine));
+  } else {
+    CHECK(std::string(choose("").isa) == "reference");
+    CHECK(refusal("avx512").find("lacks AVX-512") != std::string::npos);
+  }
+}
+
+TEST_CASE("the set in use is the one QTRAIN_ISA names") {
+  const char* isa = std::getenv("QTRAIN_ISA");
+  const std::string expected = isa == nullptr || *isa == '\0' ? available().back()->isa : isa;
+  CHECK(std::string(active().isa) == expected);
+  CHECK(&active() == &active());
+  MESSAGE("kernels in use: ", std::string(active().isa));
+}
+
+TEST_CASE("an unknown ISA is refused with the choices") {
+  CHECK(refusal("avx3").find("'avx3', must be 'reference' or 'avx512'") != std::string::npos);
+  CHECK(refusal("AVX512") != "none");
+  CHECK(refusal("reference ") != "none");
+}
+
+TEST_CASE("the burn counts its multiply-adds") {
+  for (const Kernels* set : available()) {
+    CAPTURE(set->isa);
+    CHECK(set->multiply_add_burn(0) == 0);
+    CHECK(set->multiply_add_burn(1) >= 10);
+    CHECK(set->multiply_add_burn(1000) == 1000 * set->multiply_add_burn(1));
+  }
+}
+
+}  // namespace qtrain::kernels
