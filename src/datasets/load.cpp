@@ -1,0 +1,80 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/sha256.hpp"
+#include "datasets/dataset.hpp"
+#include "datasets/locate.hpp"
+
+namespace qtrain::datasets {
+namespace {
+
+const Entry& known(const std::string& name) {
+  const Entry* entry = find(name);
+  if (entry == nullptr)
+    fail(ExitCode::usage, "there is no data set '{}'; `qtrain list datasets` names them", name);
+  return *entry;
+}
+
+std::string searched(const Entry& entry, const std::string& root) {
+  std::string list;
+  for (const auto& folder : folders_to_search(entry, root))
+    list += (list.empty() ? "" : ", ") + folder.string();
+  return list;
+}
+
+std::string digest(const Dataset& dataset) {
+  Sha256 hash;
+  for (const Images* images : {&dataset.train, &dataset.test}) {
+    hash.update(images->pixels);
+    hash.update(images->labels);
+  }
+  return hash.hex();
+}
+
+void keep_first(Images& images, int limit) {
+  if (limit == 0 || limit >= images.count) return;
+  const auto image = static_cast<std::size_t>(images.channels * images.height * images.width);
+  images.count = limit;
+  images.labels.resize(static_cast<std::size_t>(limit));
+  images.labels.shrink_to_fit();
+  images.pixels.resize(static_cast<std::size_t>(limit) * image);
+  images.pixels.shrink_to_fit();
+}
+
+}  // namespace
+
+Loaded load(const DatasetSpec& spec) {
+  const Entry* entry = &known(spec.name);
+  std::filesystem::path folder;
+  Loaded loaded;
+  if (entry->usual_folder != nullptr && (folder = locate(*entry, spec.root)).empty()) {
+    const std::string looked = searched(*entry, spec.root);
+    if (spec.if_missing.empty())
+      fail(ExitCode::data,
+           "data set '{}' is not there (looked for {} in {}): get it with `data/fetch.sh {}`, point "
+           "QTRAIN_DATA at the "
+           "folder that holds {}, or let `dataset.if_missing: shapes10` stand in",
+           entry->name, entry->first_file, looked, entry->name, entry->usual_folder);
+    loaded.substituted = true;
+    loaded.warning = fmt::format(
+        "data set '{}' is not there (looked for {} in {}): the generated set '{}' stands in, and the results "
+        "are not "
+        "those of {}; `data/fetch.sh {}` gets the real one",
+        entry->name, entry->first_file, looked, spec.if_missing, entry->name, entry->name);
+    entry = &known(spec.if_missing);
+    if (entry->usual_folder != nullptr)
+      fail(ExitCode::usage, "dataset.if_missing is '{}', which needs files itself; name a generated set",
+           entry->name);
+  }
+  Dataset& dataset = loaded.dataset;
+  dataset = entry->load(folder, spec.limit);
+  dataset.name = entry->name;
+  dataset.sha256 = digest(dataset);
+  keep_first(dataset.train, spec.limit.train);
+  keep_first(dataset.test, spec.limit.test);
+  return loaded;
+}
+
+}  // namespace qtrain::datasets

@@ -1,0 +1,17 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "datasets/dataset.hpp"
+
+namespace qtrain::datasets {
+
+/// Where the files of `entry` are searched for, in order, without repetition, U being its usual folder:
+/// root, root/U, $QTRAIN_DATA/root, $QTRAIN_DATA/(last part of root), $QTRAIN_DATA/U, data/U.
+std::vector<std::filesystem::path> folders_to_search(const Entry& entry, const std::string& root);
+
+/// The first of them that holds the set's first file; empty if none does.
+std::filesystem::path locate(const Entry& entry, const std::string& root);
+
+}  // namespace qtrain::datasets

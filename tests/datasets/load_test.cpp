@@ -1,0 +1,144 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "datasets/dataset.hpp"
+#include "datasets/fixtures.hpp"
+#include "datasets/locate.hpp"
+
+namespace qtrain::datasets {
+namespace {
+
+DatasetSpec named(const std::string& name, const std::string& root = "") {
+  DatasetSpec spec;
+  spec.name = name;
+  spec.root = root;
+  return spec;
+}
+
+/// The folder of real data, or nullptr with a message.
+const char* real_data(const std::string& folder) {
+  const char* data = std::getenv("QTRAIN_DATA");
+  if (data != nullptr && std::filesystem::exists(std::filesystem::path(data) / folder)) return data;
+  MESSAGE("skipped: there is no ", folder, " below $QTRAIN_DATA");
+  return nullptr;
+}
+
+TEST_CASE("registry: names are unique and found, sizes sensible") {
+  std::set<std::string> names;
+  for (const Entry& entry : registry()) {
+    CHECK(names.insert(entry.name).second);
+    CHECK(find(entry.name) == &entry);
+    CHECK((entry.usual_folder == nullptr) == (entry.first_file == nullptr));
+    CHECK(std::min({entry.channels, entry.height, entry.width, entry.train_count, entry.test_count}) > 0);
+    CHECK(entry.classes >= 10);
+    CHECK(entry.classes <= 256);
+  }
+  CHECK(names == std::set<std::string>{"mnist", "fashion_mnist", "cifar10", "cifar100", "shapes10"});
+  CHECK(find("cifar") == nullptr);
+}
+
+TEST_CASE("locate: the order of search, and the first folder with the first file wins") {
+  const TemporaryFolder base;
+  const Environment data("QTRAIN_DATA", base.path().c_str());
+  const Entry& cifar = *find("cifar10");
+  const auto below = [&](const char* part) { return base.path() / part; };
+  using Paths = std::vector<std::filesystem::path>;
+  CHECK(folders_to_search(cifar, "data/c/") == Paths{"data/c", "data/c/cifar-10-batches-bin", below("data/c"),
+                                                     below("c"), below("cifar-10-batches-bin"),
+                                                     "data/cifar-10-batches-bin"});
+  CHECK(folders_to_search(cifar, "") == Paths{below("cifar-10-batches-bin"), "data/cifar-10-batches-bin"});
+  for (const char* folder : {"cifar-10-batches-bin", "c", "data/c", "given/cifar-10-batches-bin", "given"}) {
+    base.write(std::string(folder) + "/data_batch_1.bin", {1});
+    CHECK(locate(cifar, std::string(folder).starts_with("given") ? below("given") : "data/c") ==
+          below(folder));
+  }
+  const Environment none("QTRAIN_DATA", nullptr);
+  CHECK(folders_to_search(cifar, "") == Paths{"data/cifar-10-batches-bin"});
+}
+
+TEST_CASE("load: missing files are an error that says where it looked and how to get them") {
+  const Environment data("QTRAIN_DATA", "/nowhere");
+  const std::string text = data_error([] { load(named("cifar100", "no/such")); });
+  CHECK_CONTAINS(text, "data set 'cifar100' is not there");
+  CHECK_CONTAINS(
+      text, "no/such, no/such/cifar-100-binary, /nowhere/no/such, /nowhere/such, /nowhere/cifar-100-binary");
+  CHECK_CONTAINS(text, "data/fetch.sh cifar100");
+  CHECK_CONTAINS(text, "if_missing");
+}
+
+TEST_CASE("load: if_missing stands in with a warning, keeps the limit; a file set cannot") {
+  const Environment data("QTRAIN_DATA", "/nowhere");
+  DatasetSpec spec = named("cifar100", "no/such");
+  spec.if_missing = "shapes10";
+  spec.limit = {.train = 30, .test = 20};
+  const Loaded loaded = load(spec);
+  CHECK(loaded.substituted);
+  CHECK_CONTAINS(loaded.warning, "'cifar100' is not there");
+  CHECK_CONTAINS(loaded.warning, "'shapes10' stands in");
+  CHECK(loaded.dataset.name == "shapes10");
+  CHECK(loaded.dataset.train.count == 30);
+  CHECK(loaded.dataset.test.count == 20);
+  spec.if_missing = "mnist";
+  CHECK_THROWS_WITH_AS(load(spec), doctest::Contains("name a generated set"), Error);
+  CHECK_THROWS_WITH_AS(load(named("cifar")), doctest::Contains("there is no data set 'cifar'"), Error);
+}
+
+TEST_CASE("load: damaged files are an error even with a stand-in") {
+  const TemporaryFolder base;
+  base.write("data_batch_1.bin", {1, 2, 3});
+  DatasetSpec spec = named("cifar10", base.path());
+  spec.if_missing = "shapes10";
+  CHECK_CONTAINS(data_error([&] { load(spec); }),
+                 "data_batch_1.bin: byte 3: the file ends here, expected 30730000 bytes");
+}
+
+TEST_CASE("load: the limit takes the first images, and generated digests follow it") {
+  DatasetSpec spec = named("shapes10");
+  spec.limit = {.train = 20, .test = 10};
+  const Loaded small = load(spec), again = load(spec);
+  CHECK(!small.substituted);
+  CHECK(small.warning.empty());
+  CHECK(small.dataset.train.labels.size() == 20);
+  CHECK(small.dataset.sha256.size() == 64);
+  CHECK(small.dataset.sha256 == again.dataset.sha256);
+  spec.limit.train = 40;
+  const Loaded more = load(spec);
+  CHECK(more.dataset.sha256 != small.dataset.sha256);
+  CHECK(std::equal(small.dataset.train.pixels.begin(), small.dataset.train.pixels.end(),
+                   more.dataset.train.pixels.begin()));
+}
+
+TEST_CASE("load: MNIST") {
+  if (real_data("mnist") == nullptr) return;
+  DatasetSpec spec = named("mnist", "data/mnist");
+  spec.limit.train = 1000;
+  const Dataset set = load(spec).dataset;
+  CHECK(set.train.count == 1000);
+  CHECK(set.test.count == 10000);
+  CHECK(set.train.pixels.size() == 1000 * 28 * 28);
+  CHECK(Bytes(set.train.labels.begin(), set.train.labels.begin() + 5) == Bytes{5, 0, 4, 1, 9});
+  CHECK(Bytes(set.test.labels.begin(), set.test.labels.begin() + 5) == Bytes{7, 2, 1, 0, 4});
+  CHECK(set.sha256 == "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16");
+}
+
+TEST_CASE("load: CIFAR-10, whose pixels have the stated mean") {
+  if (real_data("cifar-10-batches-bin") == nullptr) return;
+  const Dataset set = load(named("cifar10", "data/cifar10")).dataset;
+  CHECK(set.train.count == 50000);
+  CHECK(set.test.count == 10000);
+  CHECK(Bytes(set.train.labels.begin(), set.train.labels.begin() + 5) == Bytes{6, 9, 9, 4, 1});
+  CHECK(Bytes(set.test.labels.begin(), set.test.labels.begin() + 5) == Bytes{3, 8, 8, 0, 6});
+  CHECK(std::count(set.train.labels.begin(), set.train.labels.end(), 9) == 5000);
+  for (std::size_t channel = 0; channel < 3; ++channel) {
+    double sum = 0;
+    for (std::size_t image = 0; image < 50000; ++image)
+      for (std::size_t p = 0; p < 1024; ++p) sum += set.train.pixels[(image * 3 + channel) * 1024 + p];
+    CHECK(sum / (255.0 * 50000 * 1024) == doctest::Approx(set.normalization.mean[channel]).epsilon(2e-4));
+  }
+  CHECK(set.sha256 == "32e5966899bde482c0ef7d076bf69809b4b1488c806f657a814cfca4646ec493");
+}
+
+}  // namespace
+}  // namespace qtrain::datasets

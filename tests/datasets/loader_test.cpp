@@ -1,0 +1,197 @@
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+#include <thread>
+
+#include "datasets/dataset.hpp"
+#include "datasets/fixtures.hpp"
+#include "datasets/order.hpp"
+#include "datasets/renderer.hpp"
+
+namespace qtrain::datasets {
+namespace {
+
+/// `count` images of 1x4x4; every pixel of image i is i, and so is its label.
+Images numbered(int count) {
+  Images images{
+      .count = count, .channels = 1, .height = 4, .width = 4, .classes = 256, .pixels = {}, .labels = {}};
+  for (int i = 0; i < count; ++i) {
+    images.pixels.insert(images.pixels.end(), 16, static_cast<std::uint8_t>(i));
+    images.labels.push_back(static_cast<std::uint8_t>(i));
+  }
+  return images;
+}
+
+const Normalization kPlain{.mean = {0}, .deviation = {1.0f / 255.0f}};  // byte b becomes about b
+
+DatasetSpec batches_of(int size) {
+  DatasetSpec spec;
+  spec.batch_size = size;
+  return spec;
+}
+
+struct Copy {
+  std::vector<float> images;
+  std::vector<std::int32_t> labels;
+  bool operator==(const Copy&) const = default;
+};
+
+std::vector<Copy> rest_of_epoch(Loader& loader) {
+  std::vector<Copy> copies;
+  Batch batch;
+  while (loader.next(batch)) {
+    CHECK(batch.labels.size() == static_cast<std::size_t>(batch.count));
+    copies.push_back(
+        {{batch.images.begin(), batch.images.end()}, {batch.labels.begin(), batch.labels.end()}});
+  }
+  return copies;
+}
+
+std::vector<std::int32_t> labels_of(const std::vector<Copy>& copies) {
+  std::vector<std::int32_t> labels;
+  for (const Copy& copy : copies) labels.insert(labels.end(), copy.labels.begin(), copy.labels.end());
+  return labels;
+}
+
+TEST_CASE("loader: an epoch shows every sample once, its own pixels with its label, the last batch short") {
+  const Images images = numbered(23);
+  Loader loader(images, kPlain, batches_of(5), true);
+  CHECK(loader.batches_per_epoch() == 5);
+  loader.start({.seed = 1, .epoch = 0});
+  const std::vector<Copy> copies = rest_of_epoch(loader);
+  REQUIRE(copies.size() == 5);
+  CHECK(copies[3].labels.size() == 5);
+  CHECK(copies[4].labels.size() == 3);
+  for (const Copy& copy : copies)
+    for (std::size_t i = 0; i < copy.images.size(); ++i)
+      REQUIRE(copy.images[i] == doctest::Approx(copy.labels[i / 16]).epsilon(1e-5));
+  std::vector<std::int32_t> labels = labels_of(copies), all(23);
+  std::iota(all.begin(), all.end(), 0);
+  CHECK(labels != all);
+  std::sort(labels.begin(), labels.end());
+  CHECK(labels == all);
+  Batch batch;
+  CHECK(!loader.next(batch));
+}
+
+TEST_CASE("loader: a test split, or shuffle off, keeps the order; augmentation is for training only") {
+  const Images images = numbered(10);
+  DatasetSpec spec = batches_of(4);
+  spec.augment.crop_padding = 2;
+  spec.augment.flip = true;
+  std::vector<std::int32_t> all(10);
+  std::iota(all.begin(), all.end(), 0);
+
+  Loader test(images, kPlain, spec, false);
+  test.start({.seed = 9, .epoch = 4});
+  const std::vector<Copy> tested = rest_of_epoch(test);
+  CHECK(labels_of(tested) == all);
+  for (const Copy& copy : tested)
+    for (std::size_t i = 0; i < copy.images.size(); ++i)
+      REQUIRE(copy.images[i] == doctest::Approx(copy.labels[i / 16]).epsilon(1e-5));
+
+  spec.shuffle = false;
+  Loader training(images, kPlain, spec, true);
+  training.start({.seed = 9, .epoch = 4});
+  const std::vector<Copy> trained = rest_of_epoch(training);
+  CHECK(labels_of(trained) == all);
+  CHECK(trained != tested);
+}
+
+TEST_CASE("loader: an image is augmented by seed, epoch and sample, wherever its batch stands") {
+  const Images images = numbered(50);
+  DatasetSpec spec = batches_of(8);
+  spec.augment.crop_padding = 2;
+  spec.augment.flip = true;
+  const EpochOrder epoch{.seed = 11, .epoch = 3};
+  Loader loader(images, kPlain, spec, true);
+  loader.start(epoch);
+  const Renderer renderer(images, kPlain);
+  std::vector<float> wanted(16);
+  for (const Copy& copy : rest_of_epoch(loader))
+    for (std::size_t i = 0; i < copy.labels.size(); ++i) {
+      const int sample = copy.labels[i];
+      renderer.render(&images.pixels[static_cast<std::size_t>(sample) * 16],
+                      draw_placement(epoch, sample, 2, true), wanted.data());
+      REQUIRE(std::equal(wanted.begin(), wanted.end(),
+                         copy.images.begin() + static_cast<std::ptrdiff_t>(i * 16)));
+    }
+}
+
+TEST_CASE("loader: an epoch begun at batch k, also in the middle of another, goes on as the whole one does") {
+  const Images images = numbered(100);
+  DatasetSpec spec = batches_of(8);
+  spec.augment.crop_padding = 1;
+  spec.augment.flip = true;
+  Loader whole(images, kPlain, spec, true);
+  whole.start({.seed = 2, .epoch = 7});
+  const std::vector<Copy> copies = rest_of_epoch(whole);
+  REQUIRE(copies.size() == 13);
+  Loader loader(images, kPlain, spec, true);
+  for (int first = 0; first <= 14; ++first) {
+    loader.start({.seed = 2, .epoch = 1});
+    Batch batch;
+    for (int i = 0; i < first % 4; ++i) REQUIRE(loader.next(batch));
+    loader.start({.seed = 2, .epoch = 7}, first);
+    CHECK(rest_of_epoch(loader) == std::vector<Copy>(copies.begin() + std::min(first, 13), copies.end()));
+  }
+}
+
+TEST_CASE("loader: a batch stays as it is while later ones are prepared, until the next call") {
+  const Images images = numbered(200);
+  Loader loader(images, kPlain, batches_of(10), true);
+  loader.start({});
+  for (Batch batch; loader.next(batch);) {
+    const std::vector<float> before(batch.images.begin(), batch.images.end());
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    REQUIRE(std::equal(before.begin(), before.end(), batch.images.begin()));
+  }
+}
+
+TEST_CASE("loader: a mistake met in the background comes out of next(), after the good batches") {
+  Images images = numbered(30);
+  images.labels[25] = 200;
+  images.classes = 100;
+  DatasetSpec spec = batches_of(10);
+  spec.shuffle = false;
+  Loader loader(images, kPlain, spec, true);
+  Batch batch;
+  CHECK(!loader.next(batch));  // nothing was started
+  loader.start({});
+  CHECK(loader.next(batch));
+  CHECK(loader.next(batch));
+  CHECK_THROWS_WITH_AS(loader.next(batch), doctest::Contains("label 200 of image 25"), Error);
+  CHECK_THROWS_AS(loader.next(batch), Error);
+  loader.start({}, 0);
+  CHECK(loader.next(batch));
+}
+
+TEST_CASE("loader: odd sizes") {
+  const Images none = numbered(0), few = numbered(3);
+  Loader empty(none, kPlain, batches_of(4), true);
+  CHECK(empty.batches_per_epoch() == 0);
+  empty.start({});
+  CHECK(rest_of_epoch(empty).empty());
+  Loader one(few, kPlain, batches_of(100), true);
+  one.start({});
+  const auto copies = rest_of_epoch(one);
+  REQUIRE(copies.size() == 1);
+  CHECK(copies[0].labels.size() == 3);
+  Images wrong = numbered(3);
+  wrong.pixels.pop_back();
+  CHECK_THROWS_AS(Loader(wrong, kPlain, batches_of(4), true), Error);
+  CHECK_THROWS_AS(one.start({}, -1), Error);
+}
+
+TEST_CASE("loader: may be destroyed at any moment") {
+  const Images images = numbered(250);
+  for (int taken = 0; taken < 6; ++taken) {
+    Loader loader(images, kPlain, batches_of(3), true);
+    Batch batch;
+    if (taken > 0) loader.start({});
+    for (int i = 1; i < taken; ++i) REQUIRE(loader.next(batch));
+  }
+}
+
+}  // namespace
+}  // namespace qtrain::datasets

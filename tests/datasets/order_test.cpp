@@ -1,0 +1,56 @@
+#include "datasets/order.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+namespace qtrain::datasets {
+namespace {
+
+TEST_CASE("order: a permutation that follows from seed and epoch alone") {
+  const std::vector<int> order = epoch_order({.seed = 3, .epoch = 2}, 1000, true);
+  CHECK(order == epoch_order({.seed = 3, .epoch = 2}, 1000, true));
+  CHECK(order != epoch_order({.seed = 3, .epoch = 3}, 1000, true));
+  CHECK(order != epoch_order({.seed = 4, .epoch = 2}, 1000, true));
+  std::vector<int> sorted = order, all(1000);
+  std::sort(sorted.begin(), sorted.end());
+  std::iota(all.begin(), all.end(), 0);
+  CHECK(sorted == all);
+  CHECK(order != all);
+  CHECK(epoch_order({.seed = 3, .epoch = 2}, 1000, false) == all);
+  CHECK(epoch_order({}, 0, true).empty());
+}
+
+TEST_CASE("order: each of the 6 permutations of 3 comes about equally often") {
+  std::array<int, 27> seen{};
+  for (int epoch = 0; epoch < 6000; ++epoch) {
+    const auto order = epoch_order({.seed = 1, .epoch = epoch}, 3, true);
+    ++seen[static_cast<std::size_t>(9 * order[0] + 3 * order[1] + order[2])];
+  }
+  CHECK(std::count(seen.begin(), seen.end(), 0) == 21);
+  for (const int times : seen)
+    if (times > 0) CHECK(std::abs(times - 1000) < 150);  // 5 standard deviations
+}
+
+TEST_CASE("placement: shifts uniform in [-p, p], flips one in two, each independent of the other's setting") {
+  std::array<int, 9> down{}, right{};
+  int flips = 0;
+  for (int sample = 0; sample < 9000; ++sample) {
+    const Placement both = draw_placement({.seed = 5, .epoch = 1}, sample, 4, true);
+    ++down[static_cast<std::size_t>(both.down + 4)];
+    ++right[static_cast<std::size_t>(both.right + 4)];
+    flips += both.flip;
+    const Placement only_flip = draw_placement({.seed = 5, .epoch = 1}, sample, 0, true);
+    const Placement only_crop = draw_placement({.seed = 5, .epoch = 1}, sample, 4, false);
+    REQUIRE((only_flip.down == 0 && only_flip.right == 0 && only_flip.flip == both.flip));
+    REQUIRE((only_crop.down == both.down && only_crop.right == both.right && !only_crop.flip));
+  }
+  for (const int times : down) CHECK(std::abs(times - 1000) < 150);
+  for (const int times : right) CHECK(std::abs(times - 1000) < 150);
+  CHECK(std::abs(flips - 4500) < 240);
+}
+
+}  // namespace
+}  // namespace qtrain::datasets
