@@ -1,0 +1,58 @@
+#include "quant/activation.hpp"
+
+#include <fmt/format.h>
+
+#include "quant/table.hpp"
+
+namespace qtrain::quant {
+
+namespace activations {
+#define QUANTIZER(name)                                        \
+  ActivationFactory read_##name(spec::Reader& keys, int bits); \
+  std::string refuses_##name(const std::string& ste);
+#include "quant/activations/quantizers.def"
+#undef QUANTIZER
+}  // namespace activations
+
+namespace ste {
+#define STE(name) SteFactory read_##name(spec::Reader& keys);
+#include "quant/ste/stes.def"
+#undef STE
+}  // namespace ste
+
+namespace {
+
+constexpr ActivationEntry kQuantizers[] = {
+#define QUANTIZER(name) {#name, &activations::read_##name, &activations::refuses_##name},
+#include "quant/activations/quantizers.def"
+#undef QUANTIZER
+};
+
+constexpr SteEntry kStes[] = {
+#define STE(name) {#name, &ste::read_##name},
+#include "quant/ste/stes.def"
+#undef STE
+};
+
+}  // namespace
+
+std::span<const ActivationEntry> activation_quantizers() { return kQuantizers; }
+std::span<const SteEntry> stes() { return kStes; }
+
+void ActivationSpec::read(spec::Reader keys) {
+  const ActivationEntry* entry = pick(keys, "quantizer", quantizer, activation_quantizers(),
+                                      "how activations are quantized; none: plain ReLU", {"none"});
+  keys.field("bits", bits, spec::between(1, 8), "bits of an activation");
+  const SteEntry* surrogate = pick(keys, "ste", ste, stes(), "derivative used in place of the quantizer's");
+  make = nullptr;
+  make_ste = nullptr;
+  if (entry != nullptr && surrogate != nullptr) {
+    const std::string refusal = entry->refuses(ste);
+    if (!refusal.empty()) keys.mistake("ste", fmt::format("is {}, but {}", ste, refusal));
+    make = entry->read(keys, bits);
+    make_ste = surrogate->read(keys);
+  }
+  keys.finish();
+}
+
+}  // namespace qtrain::quant

@@ -1,0 +1,73 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "quant/learned.hpp"
+#include "spec/reader.hpp"
+
+namespace qtrain::quant {
+
+/// Where an activation quantizer saturates, in units of x; what a surrogate derivative may depend on.
+struct ActivationRange {
+  float low = 0;
+  float high = 0;
+};
+
+/// Forward half of a quantized activation; one object a layer. value = scale() * code, codes are integers.
+class ActivationQuantizer {
+ public:
+  virtual ~ActivationQuantizer() = default;
+  /// codes[i] of x[i]; sizes equal; the spans may be the same memory. Called from several threads.
+  virtual void forward(std::span<const float> x, std::span<float> codes) const = 0;
+  virtual float scale() const = 0;
+  virtual ActivationRange range() const = 0;
+  virtual int lowest_code() const = 0;
+  virtual int highest_code() const = 0;
+
+  virtual std::vector<LearnedParameter> learned() const { return {}; }
+  /// Called once with the storage of learned(), concatenated.
+  virtual void bind(std::span<const float> /*values*/) {}
+  /// Adds to gradients[k] the sum over i of gy[i] * d value(x[i]) / d learned[k]. Called from several
+  /// threads, each with its own gradients.
+  virtual void learned_gradient(std::span<const float> /*x*/, std::span<const float> /*gy*/,
+                                std::span<double> /*gradients*/) const {}
+};
+
+/// Backward half: a straight-through estimator, the derivative mu'(x) used in place of the quantizer's.
+class Ste {
+ public:
+  virtual ~Ste() = default;
+  /// g[i] *= mu'(x[i]); sizes equal. Called from several threads.
+  virtual void multiply(std::span<const float> x, const ActivationRange& range, std::span<float> g) const = 0;
+};
+
+using ActivationFactory = std::function<std::unique_ptr<ActivationQuantizer>()>;
+using SteFactory = std::function<std::unique_ptr<Ste>()>;
+
+struct ActivationEntry {
+  const char* name;
+  ActivationFactory (*read)(spec::Reader& keys, int bits);  ///< reads its own keys of `quantize.activations`
+  /// "" if the pair makes sense, else why not ("sign has no ...").
+  std::string (*refuses)(const std::string& ste);
+};
+struct SteEntry {
+  const char* name;
+  SteFactory (*read)(spec::Reader& keys);
+};
+std::span<const ActivationEntry> activation_quantizers();  ///< without `none`
+std::span<const SteEntry> stes();
+
+/// Reads `quantize.activations`: quantizer (`none`: plain ReLU), bits, ste, and the quantizer's own keys.
+struct ActivationSpec {
+  std::string quantizer = "none";
+  int bits = 4;
+  std::string ste = "clipped_relu";
+  ActivationFactory make;  ///< empty for `none`
+  SteFactory make_ste;     ///< empty for `none`
+  void read(spec::Reader keys);
+};
+
+}  // namespace qtrain::quant

@@ -1,0 +1,19 @@
+#pragma once
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace qtrain::quant {
+
+/// A value that a method learns beside the weights (alpha, c, d, gamma, s). The engine owns the storage,
+/// hands it to the method once through `bind`, and the optimizer moves it like any other parameter.
+struct LearnedParameter {
+  std::string name;  ///< "alpha"; appended to the layer's name
+  std::vector<float> initial;
+  double learning_rate_factor = 1.0;                                ///< times the schedule's rate
+  double gradient_limit = std::numeric_limits<double>::infinity();  ///< gradient clamped to +-this
+  float low = -std::numeric_limits<float>::infinity();  ///< value clamped to [low, high] after the step
+  float high = std::numeric_limits<float>::infinity();
+};
+
+}  // namespace qtrain::quant

@@ -1,0 +1,57 @@
+// Mistakes in `quantize.weights` and `quantize.activations`, and their defaults.
+#include <doctest/doctest.h>
+
+#include "quant/activation.hpp"
+#include "quant/weight_method.hpp"
+#include "read_spec.hpp"
+
+namespace qtrain::quant {
+namespace {
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("weight spec: defaults and mistakes") {
+  const auto spec = read_spec<WeightSpec>("{}");
+  CHECK(spec.method == "none");
+  CHECK(spec.make({"w", {4, 4}})->bits() == 32);
+
+  const std::string misspelt = mistakes_of<WeightSpec>("method: binary_conect");
+  CHECK(contains(misspelt, "test.yaml:1:9: method:"));
+  CHECK(contains(misspelt, "did you mean 'binary_connect'"));
+  CHECK(contains(mistakes_of<WeightSpec>("{method: binary_connect, bits: 2}"), "test.yaml:1:26: bits:"));
+}
+
+TEST_CASE("activation spec: `none` makes no quantizer, and still checks its keys") {
+  const auto spec = read_spec<ActivationSpec>("{quantizer: none, bits: 3, ste: relu}");
+  CHECK_FALSE(spec.make);
+  CHECK_FALSE(spec.make_ste);
+  CHECK(contains(mistakes_of<ActivationSpec>("{quantizer: none, bits: 9}"),
+                 "bits: is 9, must be an integer in [1, 8]"));
+  CHECK(contains(mistakes_of<ActivationSpec>("{alpha: learned}"), "alpha: unknown key"));
+}
+
+TEST_CASE("activation spec: all mistakes at once, with suggestions") {
+  const std::string mistakes = mistakes_of<ActivationSpec>(
+      "quantizer: quantized_relu\nbits: 0\nste: cliped_relu\nalpha: lerned\nalpha_fit: median\nalpha_rate: "
+      "0\n");
+  CHECK(contains(mistakes, "test.yaml:2:7: bits: is 0, must be an integer in [1, 8]"));
+  CHECK(contains(mistakes, "did you mean 'clipped_relu'"));
+  CHECK(contains(mistakes, "did you mean 'learned'"));
+  CHECK(contains(mistakes, "alpha_fit: "));
+  CHECK(contains(mistakes, "alpha_rate: is 0, must be a number > 0"));
+  CHECK(contains(mistakes_of<ActivationSpec>("quantizer: quantised_relu"), "did you mean 'quantized_relu'"));
+}
+
+TEST_CASE("activation spec: a step too small to divide by is a mistake") {
+  CHECK(contains(mistakes_of<ActivationSpec>("{quantizer: quantized_relu, alpha_value: 1.0e-9}"),
+                 "alpha_value: is 1e-09"));
+  CHECK(contains(mistakes_of<ActivationSpec>("{quantizer: quantized_relu, alpha_value: 6}"),
+                 "alpha_value: is 6"));
+  CHECK(mistakes_of<ActivationSpec>("{quantizer: quantized_relu, alpha_value: 0.001}").empty());
+}
+
+}  // namespace qtrain::quant

@@ -1,0 +1,214 @@
+// Laws that hold for every registered weight method, on a convolution's and a linear layer's tensor.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "base/random.hpp"
+#include "quant/weight_method.hpp"
+#include "read_spec.hpp"
+
+namespace qtrain::quant {
+namespace {
+
+using Values = std::vector<float>;
+
+Values random_weights(std::size_t size, std::uint32_t draw) {
+  RandomStream random(1, Purpose::test, draw);
+  Values values(size);
+  for (float& value : values) value = 0.5F * random.normal();
+  return values;
+}
+
+/// One method with everything that an engine keeps for it.
+struct Trained {
+  WeightTensor tensor;
+  std::unique_ptr<WeightMethod> method;
+  Values u, w, learned, learned_gradients, second_moment;
+  WeightContext context;
+
+  Trained(const std::string& name, const Shape& shape, const Values& initial)
+      : tensor{"layer.weight", shape} {
+    method = read_spec<WeightSpec>("method: " + name).make(tensor);
+    for (const LearnedParameter& parameter : method->learned())
+      learned.insert(learned.end(), parameter.initial.begin(), parameter.initial.end());
+    learned_gradients.resize(learned.size());
+    method->bind(learned, learned_gradients);
+    u.resize(initial.size() * method->latents_per_weight());
+    w.resize(initial.size());
+    second_moment.assign(u.size(), 0.25F);
+    context.steps_per_epoch = 4;
+    context.epochs = 10;
+    context.learning_rate = 0.1;
+    if (method->wants_second_moment()) context.second_moment = second_moment;
+    method->initialize(initial, u);
+    method->used(u, context, w);
+  }
+
+  /// One step of plain gradient descent on a loss whose gradient at w is `draw`-dependent noise.
+  void step(std::uint32_t draw) {
+    const Values gw = random_weights(w.size(), draw);
+    Values gu(u.size());
+    method->pulled(u, w, gw, context, gu);
+    for (std::size_t i = 0; i < u.size(); ++i) u[i] -= 0.1F * gu[i];
+    ++context.step;
+    method->settled(u, context);
+    method->used(u, context, w);
+  }
+  Values final() {
+    Values result(w.size());
+    method->final(u, context, result);
+    return result;
+  }
+  std::vector<Values> state() const {
+    std::vector<Values> copy;
+    for (const std::span<float> part : method->state()) copy.emplace_back(part.begin(), part.end());
+    return copy;
+  }
+  std::size_t group_size() const { return w.size() / method->scale_count(); }
+};
+
+template <class Check>
+void for_each_method(Check check) {
+  for (const WeightEntry& entry : weight_methods()) {
+    for (const Shape& shape : {Shape{8, 4, 3, 3}, Shape{10, 33}}) {
+      const std::string name = entry.name;
+      CAPTURE(name);
+      CAPTURE(to_string(shape));
+      check(name, shape, random_weights(element_count(shape), 7));
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("weight laws: final weights take at most 2^bits values a scale") {
+  for_each_method([](const std::string& name, const Shape& shape, const Values& initial) {
+    Trained trained(name, shape, initial);
+    for (std::uint32_t draw = 0; draw < 5; ++draw) trained.step(draw);
+    const int bits = trained.method->bits();
+    CHECK(bits >= 1);
+    if (bits > 16) return;
+    const Values w = trained.final();
+    for (std::size_t start = 0; start < w.size(); start += trained.group_size()) {
+      const auto first = w.begin() + static_cast<std::ptrdiff_t>(start);
+      const std::set<float> levels(first, first + static_cast<std::ptrdiff_t>(trained.group_size()));
+      CHECK(levels.size() <= std::size_t{1} << bits);
+      CHECK(levels.size() > 1);
+    }
+  });
+}
+
+TEST_CASE("weight laws: codes are integers and times their scale give the used weights exactly") {
+  for_each_method([](const std::string& name, const Shape& shape, const Values& initial) {
+    Trained trained(name, shape, initial);
+    trained.step(0);
+    const std::size_t scale_count = trained.method->scale_count();
+    const bool one_or_each = scale_count == 1 || scale_count == trained.tensor.outputs();
+    CHECK(one_or_each);
+    Values codes(trained.w.size());
+    Values scales(scale_count);
+    if (!trained.method->codes(trained.w, codes, scales)) return;
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      const bool exact = scales[i / trained.group_size()] * codes[i] == trained.w[i];
+      if (!exact || codes[i] != std::round(codes[i])) ++wrong;
+    }
+    CHECK(wrong == 0);
+  });
+}
+
+// F(F(u)) = F(u): taken as initial weights, final weights come out again (up to the rounding of a scale that
+// is a mean).
+TEST_CASE("weight laws: final weights map to themselves") {
+  for_each_method([](const std::string& name, const Shape& shape, const Values& initial) {
+    Trained first(name, shape, initial);
+    const Values quantized = first.final();
+    const Values again = Trained(name, shape, quantized).final();
+    float difference = 0;
+    for (std::size_t i = 0; i < again.size(); ++i)
+      difference = std::max(difference, std::abs(again[i] - quantized[i]));
+    CHECK(difference <= 1e-6F);
+  });
+}
+
+TEST_CASE("weight laws: sign(0) = sign(-0) = +1 where weights have one bit") {
+  for_each_method([](const std::string& name, const Shape& shape, Values initial) {
+    initial[0] = 0.0F;
+    initial[1] = -0.0F;
+    Trained trained(name, shape, initial);
+    if (trained.method->bits() != 1 || trained.method->latents_per_weight() != 1) return;
+    const Values w = trained.final();
+    CHECK(w[0] > 0);
+    CHECK(w[1] > 0);
+  });
+}
+
+TEST_CASE("weight laws: zero and huge latent values give finite weights") {
+  for_each_method([](const std::string& name, const Shape& shape, const Values& initial) {
+    for (const float factor : {0.0F, -0.0F, 1e-30F, 1e30F}) {
+      Values scaled = initial;
+      for (float& value : scaled) value *= factor;
+      Trained trained(name, shape, scaled);
+      trained.step(0);
+      CHECK(std::ranges::all_of(trained.u, [](float value) { return std::isfinite(value); }));
+      CHECK(std::ranges::all_of(trained.w, [](float value) { return std::isfinite(value); }));
+      CHECK(std::ranges::all_of(trained.final(), [](float value) { return std::isfinite(value); }));
+    }
+  });
+}
+
+TEST_CASE("weight laws: the same inputs give the same bits") {
+  for_each_method([](const std::string& name, const Shape& shape, const Values& initial) {
+    Trained one(name, shape, initial);
+    Trained other(name, shape, initial);
+    for (std::uint32_t draw = 0; draw < 6; ++draw) {
+      one.step(draw);
+      other.step(draw);
+    }
+    CHECK(one.u == other.u);
+    CHECK(one.w == other.w);
+    CHECK(one.final() == other.final());
+  });
+}
+
+TEST_CASE("weight laws: final leaves the training as it is") {
+  for_each_method([](const std::string& name, const Shape& shape, const Values& initial) {
+    Trained trained(name, shape, initial);
+    trained.step(0);
+    const auto state = trained.state();
+    const Values learned = trained.learned;
+    CHECK(trained.final() == trained.final());
+    CHECK(trained.state() == state);
+    CHECK(trained.learned == learned);
+  });
+}
+
+TEST_CASE("weight laws: latent and learned values and state restore a training exactly") {
+  for_each_method([](const std::string& name, const Shape& shape, const Values& initial) {
+    Trained undisturbed(name, shape, initial);
+    for (std::uint32_t draw = 0; draw < 5; ++draw) undisturbed.step(draw);
+
+    Trained resumed(name, shape, random_weights(initial.size(), 8));
+    resumed.u = undisturbed.u;
+    resumed.w = undisturbed.w;
+    resumed.context.step = undisturbed.context.step;
+    std::ranges::copy(undisturbed.learned, resumed.learned.begin());
+    const auto saved = undisturbed.state();
+    const auto parts = resumed.method->state();
+    REQUIRE(parts.size() == saved.size());
+    for (std::size_t part = 0; part < parts.size(); ++part)
+      std::ranges::copy(saved[part], parts[part].begin());
+
+    for (std::uint32_t draw = 5; draw < 9; ++draw) {
+      undisturbed.step(draw);
+      resumed.step(draw);
+    }
+    CHECK(resumed.u == undisturbed.u);
+    CHECK(resumed.w == undisturbed.w);
+    CHECK(resumed.final() == undisturbed.final());
+  });
+}
+
+}  // namespace qtrain::quant
