@@ -1,0 +1,92 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "spec/reader.hpp"
+#include "tensor/shape.hpp"
+
+namespace qtrain::model {
+
+enum class Op {
+  input,  ///< the batch of images
+  convolution,
+  linear,
+  batch_norm,
+  activation,  ///< the model's non-linearity: ReLU, unless the experiment quantizes activations
+  max_pool,
+  average_pool,         ///< excludes padding from the mean
+  global_average_pool,  ///< CxHxW -> Cx1x1
+  add,                  ///< sum of two inputs of equal shape
+  shortcut_pad,  ///< option A of He et al. 2015: every stride-th pixel, missing channels appended as zeros
+  flatten,       ///< CxHxW -> (C*H*W), channel slowest
+};
+
+/// How a parameter tensor is drawn before training, from RandomStream(seed, initial_weights, tensor index).
+enum class Init {
+  he_normal_fan_out,  ///< N(0, sqrt(2 / fan_out))
+  he_normal_fan_in,   ///< N(0, sqrt(2 / fan_in))
+  uniform_fan_in,     ///< U(+-1 / sqrt(fan_in)), PyTorch's default
+  zeros,
+  ones,
+};
+
+/// One node. `inputs` index earlier layers. Unused fields keep their defaults.
+struct Layer {
+  std::string name;  ///< unique; prefix of its parameters: layer "conv1" has "conv1.weight"
+  Op op = Op::input;
+  std::vector<int> inputs;
+  int channels = 0;  ///< convolution, linear, shortcut_pad: output channels (features)
+  int kernel = 1;    ///< convolution and pooling, square
+  int stride = 1;
+  int padding = 0;
+  bool bias = false;                    ///< convolution, linear
+  bool affine = true;                   ///< batch_norm: learned gamma and beta
+  Init init = Init::he_normal_fan_out;  ///< of the weights
+  bool operator==(const Layer&) const = default;
+};
+
+/// A network as data: layers in topological order, layer 0 the input, the last layer the logits.
+struct Graph {
+  std::string name;
+  Shape input;  ///< C, H, W of one image
+  int classes = 0;
+  double batch_norm_momentum = 0.1;  ///< running = (1 - momentum) running + momentum batch
+  double batch_norm_epsilon = 1e-5;
+  std::vector<Layer> layers;
+  bool operator==(const Graph&) const = default;
+};
+
+/// Shape of each layer's output for one image (C, H, W or F). An Error (usage) names a layer whose input does
+/// not fit (kernel larger than the padded image, shapes of an add that differ, linear on an unflattened
+/// input).
+std::vector<Shape> infer_shapes(const Graph& graph);
+
+/// One learned tensor of a graph, in layer order: weight, bias, gamma, beta.
+struct Parameter {
+  enum class Kind { weight, bias, gamma, beta };
+  std::string name;  ///< "conv1.weight"
+  int layer = 0;
+  Kind kind = Kind::weight;
+  Shape shape;  ///< OIHW, OI, or C
+};
+std::vector<Parameter> parameters(const Graph& graph);
+/// Multiply-accumulates of convolutions and linear layers for one image, per layer (0 for others).
+std::vector<std::int64_t> multiply_accumulates(const Graph& graph);
+
+/// The `model:` section: name and that model's own keys, and `init` (safetensors to start from).
+struct ModelSpec {
+  std::string name = "resnet20";
+  std::string init;
+  /// Reads the keys and builds the graph for images of `input` (C, H, W) and `classes`.
+  Graph read(spec::Reader keys, const Shape& input, int classes);
+};
+
+struct Entry {
+  const char* name;
+  Graph (*read)(spec::Reader& keys, const Shape& input, int classes);
+};
+std::span<const Entry> registry();
+
+}  // namespace qtrain::model

@@ -1,0 +1,27 @@
+#pragma once
+#include <string>
+
+#include "base/error.hpp"
+#include "model/graph.hpp"
+#include "spec/reader.hpp"
+
+namespace qtrain::model {
+
+/// Reads a `model:` section written as YAML; what was wrong with it goes to `mistakes`.
+inline Graph read_model(const std::string& yaml, const Shape& input, int classes, std::string& mistakes) {
+  spec::Document document = spec::Document::parse(yaml, "test.yaml");
+  ModelSpec model;
+  Graph graph = model.read(document.root(), input, classes);
+  mistakes = document.diagnostics().text();
+  return graph;
+}
+
+/// Same, for a section that must be right: throws otherwise.
+inline Graph read_model(const std::string& yaml, const Shape& input, int classes = 10) {
+  std::string mistakes;
+  Graph graph = read_model(yaml, input, classes, mistakes);
+  if (!mistakes.empty()) fail(ExitCode::usage, "{}", mistakes);
+  return graph;
+}
+
+}  // namespace qtrain::model
