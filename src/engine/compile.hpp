@@ -1,0 +1,51 @@
+#pragma once
+#include <deque>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "engine/affine.hpp"
+#include "engine/engine.hpp"
+#include "engine/parameters.hpp"
+#include "engine/program.hpp"
+#include "engine/steps.hpp"
+
+namespace qtrain::engine {
+
+/// What the programs of one engine (training, its short last shard, evaluation) have in common. Affines are
+/// shared by position: every program lowers the same graph in the same order.
+struct Shared {
+  const model::Graph& graph;
+  std::vector<Shape> shapes;  ///< per layer, of one image
+  Loss loss;
+  int threads = 1;
+  int shards = 1;  ///< most shards a batch can have
+  Parameters& parameters;
+  Machine& machine;
+  std::map<int, ActivationUnit> units{};  ///< by activation layer
+  std::deque<Affine> affines{};
+  std::vector<LossPartial> losses{};  ///< [shard]
+  struct WeightGradient {
+    onednn::Desc desc;                    ///< of every shard's partial
+    const ActivationUnit* src = nullptr;  ///< whose scale the partials lack
+    std::vector<const float*> partials;   ///< [shard], filled for each batch
+    AlignedBuffer<float> sum;
+    std::unique_ptr<onednn::Reorder> to_plain;
+  };
+  std::map<int, WeightGradient> gradients{};  ///< by slot
+};
+
+enum class Mode { training, evaluation };
+
+/// A program and where it leaves its results.
+struct Compiled {
+  explicit Compiled(int images) : program(images) {}
+  Program program;
+  TensorId logits = -1;                            ///< [images][classes], kept
+  std::vector<std::pair<int, TensorId>> partials;  ///< weight slot, this shard's gradient
+};
+
+/// Lowers the graph to steps for shards of `images` images.
+std::unique_ptr<Compiled> compile(Shared& shared, int images, Mode mode);
+
+}  // namespace qtrain::engine

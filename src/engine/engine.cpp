@@ -1,0 +1,333 @@
+#include "engine/engine.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/cast.hpp"
+#include "engine/compile.hpp"
+#include "kernels/kernels.hpp"
+
+namespace qtrain::engine {
+
+namespace {
+
+const char* op_name(model::Op op) {
+  switch (op) {
+    case model::Op::input:
+      return "input";
+    case model::Op::convolution:
+      return "convolution";
+    case model::Op::linear:
+      return "linear";
+    case model::Op::batch_norm:
+      return "batch norm";
+    case model::Op::activation:
+      return "activation";
+    case model::Op::max_pool:
+      return "max pool";
+    case model::Op::average_pool:
+      return "average pool";
+    case model::Op::global_average_pool:
+      return "global average pool";
+    case model::Op::add:
+      return "add";
+    case model::Op::shortcut_pad:
+      return "shortcut pad";
+    case model::Op::flatten:
+      break;
+  }
+  return "flatten";
+}
+
+}  // namespace
+
+struct Engine::Impl {
+  Impl(const model::Graph& model_graph, const Quantization& quantization, const Loss& loss,
+       const Options& engine_options)
+      : graph(model_graph),
+        options(engine_options),
+        parameters(graph, quantization, engine_options.seed),
+        machine(engine_options.threads, engine_options.poison),
+        shared{.graph = graph,
+               .shapes = model::infer_shapes(graph),
+               .loss = loss,
+               .threads = engine_options.threads,
+               .shards = (engine_options.batch + engine_options.shard - 1) / engine_options.shard,
+               .parameters = parameters,
+               .machine = machine} {
+    shared.losses.resize(static_cast<std::size_t>(shared.shards));
+    make_units(quantization);
+    training = compile(shared, std::min(options.shard, options.batch), Mode::training);
+    list_statistics();
+  }
+
+  void make_units(const Quantization& quantization);
+  void list_statistics();
+
+  /// The program for the short last shard of a batch of `count`; null when it divides evenly.
+  Compiled* short_program(int count, Mode mode) {
+    const int rest = count % options.shard;
+    if (rest == 0 || count < options.shard) return nullptr;
+    return program_for(rest, mode);
+  }
+  /// The program whose shards are full, or hold the whole of a batch smaller than one shard.
+  Compiled* full_program(int count, Mode mode) { return program_for(std::min(count, options.shard), mode); }
+  Compiled* program_for(int images, Mode mode) {
+    if (mode == Mode::training && images == training->program.images_per_shard()) return training.get();
+    auto& slot = others[{images, mode}];
+    if (!slot) slot = compile(shared, images, mode);
+    return slot.get();
+  }
+
+  int shards_of(int count) const { return (count + options.shard - 1) / options.shard; }
+  BatchResult sum_losses(int count);
+  void check_batch(std::span<const float> images, std::size_t labels, int count) const;
+  void reduce_gradients(const Compiled& full, const Compiled* rest, int count);
+  void reduce_weight(int slot, Shared::WeightGradient& gradient);
+  void reduce_learned(int shards);
+  void evaluate_pass(std::span<const float> images, const std::int32_t* labels, int count);
+
+  model::Graph graph;
+  Options options;
+  Parameters parameters;
+  Machine machine;
+  Shared shared;
+  std::unique_ptr<Compiled> training;
+  std::map<std::pair<int, Mode>, std::unique_ptr<Compiled>> others;
+  std::vector<StatisticsSlot> statistics;
+};
+
+void Engine::Impl::make_units(const Quantization& quantization) {
+  for (std::size_t k = 0; k < graph.layers.size(); ++k) {
+    if (graph.layers[k].op != model::Op::activation) continue;
+    const int layer = narrow<int>(k);
+    ActivationUnit& unit = shared.units[layer];
+    unit.layer = layer;
+    if (!quantization.activations) continue;
+    unit.quantizer = quantization.activations();
+    unit.ste = quantization.ste();
+    parameters.add_learned(layer, graph.layers[k].name, unit.quantizer->learned());
+  }
+  parameters.allocate();
+  for (auto& [layer, unit] : shared.units) {
+    unit.partial.resize(static_cast<std::size_t>(shared.shards));
+    if (!unit.quantizer) continue;
+    const std::span<float> learned = parameters.learned_values(layer);
+    unit.learned_gradients = parameters.learned_gradients(layer);
+    if (!learned.empty()) unit.quantizer->bind(learned);
+    for (auto& partial : unit.partial) partial.assign(learned.size(), 0.0);
+    float code = 0;
+    const float zero = 0;
+    unit.quantizer->forward({&zero, 1}, {&code, 1});
+    unit.keeps_zero = code == 0;
+  }
+}
+
+void Engine::Impl::list_statistics() {
+  for (std::size_t k = 0; k < graph.layers.size(); ++k) {
+    if (graph.layers[k].op != model::Op::batch_norm) continue;
+    auto& s = parameters.statistics(narrow<int>(k));
+    statistics.push_back({graph.layers[k].name + ".running_mean", s.mean});
+    statistics.push_back({graph.layers[k].name + ".running_variance", s.variance});
+  }
+}
+
+void Engine::Impl::check_batch(std::span<const float> images, std::size_t labels, int count) const {
+  QTRAIN_CHECK(count >= 1 && count <= options.batch, "a batch of {} images, made for at most {}", count,
+               options.batch);
+  QTRAIN_CHECK(images.size() == static_cast<std::size_t>(count) * element_count(graph.input),
+               "{} values are not {} images of {}", images.size(), count, qtrain::to_string(graph.input));
+  QTRAIN_CHECK(labels == static_cast<std::size_t>(count), "{} labels for {} images", labels, count);
+}
+
+BatchResult Engine::Impl::sum_losses(int count) {
+  const int shards = shards_of(count);
+  std::vector<double> losses;
+  BatchResult result{.count = count};
+  for (int s = 0; s < shards; ++s) {
+    const LossPartial& partial = shared.losses[static_cast<std::size_t>(s)];
+    losses.push_back(partial.loss);
+    result.correct += partial.correct;
+  }
+  result.loss = tree_sum(losses.data(), shards);
+  return result;
+}
+
+void Engine::Impl::reduce_gradients(const Compiled& full, const Compiled* rest, int count) {
+  const int shards = shards_of(count);
+  std::vector<std::pair<int, Shared::WeightGradient*>> work;
+  for (std::size_t k = 0; k < full.partials.size(); ++k) {
+    const auto [slot, tensor] = full.partials[k];
+    auto& gradient = shared.gradients.at(slot);
+    for (int s = 0; s < shards; ++s) {
+      const bool last = rest != nullptr && s == shards - 1;
+      gradient.partials[static_cast<std::size_t>(s)] =
+          last ? rest->program.kept(machine, s, rest->partials[k].second)
+               : full.program.kept(machine, s, tensor);
+    }
+    work.emplace_back(slot, &gradient);
+  }
+  machine.pool.run(narrow<int>(work.size()), [&](int task, int) {
+    const auto& [slot, gradient] = work[static_cast<std::size_t>(task)];
+    const float scale = gradient->src != nullptr ? gradient->src->scale() : 1.0f;
+    kernels::active().tree_sum(gradient->partials.data(), static_cast<std::size_t>(shards), scale,
+                               gradient->sum.data(), gradient->sum.size());
+    gradient->to_plain->run();
+    parameters.pull(parameters.slots()[static_cast<std::size_t>(slot)]);
+  });
+  reduce_learned(shards);
+}
+
+void Engine::Impl::reduce_learned(int shards) {
+  std::vector<double> values(static_cast<std::size_t>(shards));
+  for (auto& [layer, unit] : shared.units)
+    for (std::size_t k = 0; k < unit.learned_gradients.size(); ++k) {
+      for (std::size_t s = 0; s < values.size(); ++s) values[s] = unit.partial[s][k];
+      unit.learned_gradients[k] = static_cast<float>(tree_sum(values.data(), shards));
+    }
+}
+
+void Engine::Impl::evaluate_pass(std::span<const float> images, const std::int32_t* labels, int count) {
+  Compiled* full = full_program(count, Mode::evaluation);
+  Compiled* rest = short_program(count, Mode::evaluation);
+  for (Affine& affine : shared.affines) affine.prepare_evaluation();
+  full->program.run({images.data(), labels, count}, rest != nullptr ? &rest->program : nullptr, machine);
+}
+
+Engine::Engine(const model::Graph& graph, const Quantization& quantization, const Loss& loss,
+               const Options& options) {
+  QTRAIN_CHECK(options.threads >= 1 && options.shard >= 1 && options.batch >= 1,
+               "threads {}, shard {} and batch {} must all be at least 1", options.threads, options.shard,
+               options.batch);
+  onednn::use_one_thread();
+  impl_ = std::make_unique<Impl>(graph, quantization, loss, options);
+}
+Engine::~Engine() = default;
+
+std::span<float> Engine::latents() { return impl_->parameters.latents(); }
+std::span<float> Engine::gradients() { return impl_->parameters.gradients(); }
+const std::vector<ParameterSlot>& Engine::slots() const { return impl_->parameters.slots(); }
+const std::vector<StatisticsSlot>& Engine::statistics() const { return impl_->statistics; }
+
+void Engine::use_weights(const quant::WeightContext& context, bool final) {
+  impl_->parameters.use(context, final, impl_->machine.pool);
+}
+std::span<const float> Engine::used(const ParameterSlot& slot) const { return impl_->parameters.used(slot); }
+std::span<const float> Engine::used_gradient(const ParameterSlot& slot) const {
+  return impl_->parameters.used_gradient(slot);
+}
+void Engine::settle(const quant::WeightContext& context) { impl_->parameters.settle(context); }
+
+BatchResult Engine::train(std::span<const float> images, std::span<const std::int32_t> labels) {
+  Impl& m = *impl_;
+  const int count = narrow<int>(labels.size());
+  m.check_batch(images, labels.size(), count);
+  Compiled* full = m.full_program(count, Mode::training);
+  Compiled* rest = m.short_program(count, Mode::training);
+  for (Affine& affine : m.shared.affines) affine.prepare();
+  full->program.run({images.data(), labels.data(), count}, rest != nullptr ? &rest->program : nullptr,
+                    m.machine);
+  m.reduce_gradients(*full, rest, count);
+  return m.sum_losses(count);
+}
+
+BatchResult Engine::evaluate(std::span<const float> images, std::span<const std::int32_t> labels) {
+  const int count = narrow<int>(labels.size());
+  impl_->check_batch(images, labels.size(), count);
+  impl_->evaluate_pass(images, labels.data(), count);
+  return impl_->sum_losses(count);
+}
+
+std::vector<float> Engine::logits(std::span<const float> images, int count) {
+  Impl& m = *impl_;
+  m.check_batch(images, static_cast<std::size_t>(count), count);
+  const std::vector<std::int32_t> labels(static_cast<std::size_t>(count), 0);
+  m.evaluate_pass(images, labels.data(), count);
+  const Compiled* full = m.full_program(count, Mode::evaluation);
+  const Compiled* rest = m.short_program(count, Mode::evaluation);
+  const auto classes = static_cast<std::size_t>(m.graph.classes);
+  std::vector<float> out;
+  for (int s = 0; s < m.shards_of(count); ++s) {
+    const Compiled* used = rest != nullptr && s == m.shards_of(count) - 1 ? rest : full;
+    const float* logits = used->program.kept(m.machine, s, used->logits);
+    out.insert(out.end(), logits,
+               logits + static_cast<std::size_t>(used->program.images_per_shard()) * classes);
+  }
+  return out;
+}
+
+std::string Engine::locate_non_finite(std::span<const float> images, std::span<const std::int32_t> labels) {
+  Impl& m = *impl_;
+  const auto& all_finite = kernels::active().all_finite;
+  for (const ParameterSlot& slot : m.parameters.slots()) {
+    const std::span<const float> u = m.parameters.latents().subspan(slot.offset, slot.size);
+    if (!all_finite(u.data(), u.size())) return slot.name + ": its values";
+  }
+  const int count = narrow<int>(labels.size());
+  Compiled* full = m.full_program(count, Mode::training);
+  Compiled* rest = m.short_program(count, Mode::training);
+  for (Affine& affine : m.shared.affines) affine.prepare();
+  std::string where = "loss: its value";
+  full->program.trace({images.data(), labels.data(), count}, rest != nullptr ? &rest->program : nullptr,
+                      m.machine, [&](const Step& step, std::span<const float> output) {
+                        if (all_finite(output.data(), output.size())) return false;
+                        where = step.name() + ": the output of its " + to_string(step.kind());
+                        return true;
+                      });
+  return where;
+}
+
+std::vector<LayerInfo> Engine::layers() const {
+  const Impl& m = *impl_;
+  const auto macs = model::multiply_accumulates(m.graph);
+  const auto parameters = model::parameters(m.graph);
+  std::vector<LayerInfo> rows;
+  std::vector<int> bits(m.graph.layers.size(), 32);  // of each layer's output
+  for (std::size_t k = 0; k < m.graph.layers.size(); ++k) {
+    const model::Layer& layer = m.graph.layers[k];
+    const int id = narrow<int>(k);
+    LayerInfo row{.name = layer.name, .op = op_name(layer.op), .output = m.shared.shapes[k]};
+    row.multiply_accumulates = macs[k];
+    row.activation_bits = layer.inputs.empty() ? 32 : bits[static_cast<std::size_t>(layer.inputs[0])];
+    for (const auto& parameter : parameters)
+      if (parameter.layer == id) row.parameters += static_cast<std::int64_t>(element_count(parameter.shape));
+    const ParameterSlot* weight = m.parameters.find(id, ParameterSlot::Kind::weight);
+    row.weight_bits = weight == nullptr ? 0 : weight->method != nullptr ? weight->method->bits() : 32;
+    row.path = weight != nullptr ? "float32" : "";
+    const bool keeps = layer.op == model::Op::max_pool || layer.op == model::Op::flatten ||
+                       layer.op == model::Op::shortcut_pad;
+    if (keeps) bits[k] = row.activation_bits;
+    if (layer.op == model::Op::activation && m.shared.units.at(id).quantizer) {
+      const auto& quantizer = *m.shared.units.at(id).quantizer;
+      const int levels = quantizer.highest_code() - quantizer.lowest_code() + 1;
+      bits[k] = static_cast<int>(std::ceil(std::log2(levels)));
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::size_t Engine::memory_bytes() const {
+  return impl_->machine.memory_bytes() + impl_->parameters.memory_bytes();
+}
+
+Profile Engine::profile() const {
+  Profile profile;
+  for (std::size_t k = 0; k < static_cast<std::size_t>(StepKind::count); ++k) {
+    Profile::Row row{.kind = to_string(static_cast<StepKind>(k))};
+    for (const auto& counters : impl_->machine.profile) {
+      row.seconds += counters[k].seconds;
+      row.calls += counters[k].calls;
+    }
+    if (row.calls > 0) profile.rows.push_back(row);
+  }
+  return profile;
+}
+
+void Engine::reset_profile() {
+  for (auto& counters : impl_->machine.profile) std::ranges::fill(counters, Machine::Counter{});
+}
+
+int Engine::threads() const { return impl_->options.threads; }
+
+}  // namespace qtrain::engine

@@ -1,0 +1,136 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/graph.hpp"
+#include "quant/activation.hpp"
+#include "quant/weight_method.hpp"
+
+namespace qtrain::engine {
+
+enum class LossKind {
+  cross_entropy,     ///< -sum_k t_k log softmax(o)_k, t smoothed by label_smoothing
+  squared_error,     ///< 1/2 sum_k (o_k - [k = y])^2
+  multiclass_hinge,  ///< max(0, 1 - o_y + max_{k != y} o_k); the lowest k wins a tie
+  squared_hinge,     ///< sum_k max(0, 1 - t_k o_k)^2 / classes, t = +1 at y, -1 elsewhere
+};
+struct Loss {
+  LossKind kind = LossKind::cross_entropy;
+  double label_smoothing = 0;
+};
+
+/// Which tensors are quantized and how. Empty factories mean float weights and ReLU.
+struct Quantization {
+  std::vector<quant::WeightFactory>
+      weights;                           ///< one per model::parameters(graph) entry; empty = not quantized
+  quant::ActivationFactory activations;  ///< for every activation layer; empty = ReLU
+  quant::SteFactory ste;
+};
+
+struct Options {
+  int threads = 1;
+  int shard = 8;           ///< images a shard: part of the numerics
+  int batch = 128;         ///< largest training batch
+  std::uint64_t seed = 1;  ///< of the initial weights
+  bool poison = false;     ///< fill dead arena ranges with NaN (tests)
+};
+
+/// One learned tensor in the flat vectors of latents and gradients.
+struct ParameterSlot {
+  enum class Kind { weight, bias, gamma, beta, learned };
+  std::string name;  ///< "stem.conv.weight", "stage1.block1.act1.alpha"
+  Kind kind = Kind::weight;
+  Shape shape;                            ///< of the used tensor
+  std::size_t offset = 0;                 ///< into latents() and gradients()
+  std::size_t size = 0;                   ///< latent values
+  quant::WeightMethod* method = nullptr;  ///< of a quantized weight
+  int index = 0;                          ///< among all slots
+  double learning_rate_factor = 1;
+  double gradient_limit = 0;  ///< learned: gradient clamped to +-limit before the step; 0 = none
+  float low = 0, high = 0;    ///< learned: value clamped to [low, high] after the step
+};
+
+/// Running statistics of one batch norm, part of the state.
+struct StatisticsSlot {
+  std::string name;  ///< "stem.bn.running_mean", "stem.bn.running_variance"
+  std::span<float> values;
+};
+
+/// One layer for logs and `timing.json`.
+struct LayerInfo {
+  std::string name;
+  std::string op;
+  Shape output;
+  std::int64_t parameters = 0;
+  std::int64_t multiply_accumulates = 0;
+  int weight_bits = 32;      ///< 32: float; 0: no weights
+  int activation_bits = 32;  ///< of the layer's input
+  std::string path = {};     ///< "float32"; "" for layers without arithmetic of their own
+};
+
+struct BatchResult {
+  double loss = 0;  ///< summed over images
+  int correct = 0;
+  int count = 0;
+};
+
+/// Seconds by kind of step since the last reset, summed over threads.
+struct Profile {
+  struct Row {
+    std::string kind;  ///< "convolution forward", "normalise + quantize", ...
+    double seconds = 0;
+    std::int64_t calls = 0;
+  };
+  std::vector<Row> rows;
+};
+
+/// A compiled network with its parameters. Results depend on graph, quantization, loss, shard, seed and data:
+/// never on `threads`.
+class Engine {
+ public:
+  Engine(const model::Graph& graph, const Quantization& quantization, const Loss& loss,
+         const Options& options);
+  ~Engine();
+
+  std::span<float> latents();    ///< all learned values, flat
+  std::span<float> gradients();  ///< of the last train(), mean over the batch; same layout
+  const std::vector<ParameterSlot>& slots() const;
+  const std::vector<StatisticsSlot>& statistics() const;
+
+  /// Makes the weights used from the latents: w = Q(u) for every quantized tensor (or, for `final`, w* =
+  /// F(u)). Call after every change of latents and before train() or evaluate().
+  void use_weights(const quant::WeightContext& context, bool final = false);
+  /// The weights in use of one slot, plain layout (for quantized tensors Q(u), else the latent itself).
+  std::span<const float> used(const ParameterSlot& slot) const;
+  /// Gradient of one slot with respect to the used weights (before `pulled`), plain layout.
+  std::span<const float> used_gradient(const ParameterSlot& slot) const;
+  /// Runs the `settled` hook of each quantized tensor and clamps learned values.
+  void settle(const quant::WeightContext& context);
+
+  /// Forward and backward: images [count][C][H][W] with 1 <= count <= options.batch, labels [count]. Batch
+  /// statistics are taken over the whole batch and the running ones updated. Gradients are left in
+  /// gradients().
+  BatchResult train(std::span<const float> images, std::span<const std::int32_t> labels);
+  /// Forward with running statistics.
+  BatchResult evaluate(std::span<const float> images, std::span<const std::int32_t> labels);
+  /// Logits [count][classes] of evaluate's forward pass.
+  std::vector<float> logits(std::span<const float> images, int count);
+  /// After a non-finite loss: the first layer, in execution order, whose parameters or output hold a
+  /// non-finite number for this batch ("stage1.block2.conv1: its weights", "fc: its output"), or "loss".
+  std::string locate_non_finite(std::span<const float> images, std::span<const std::int32_t> labels);
+
+  std::vector<LayerInfo> layers() const;
+  std::size_t memory_bytes() const;  ///< arenas, parameters and weight copies
+  Profile profile() const;
+  void reset_profile();
+  int threads() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace qtrain::engine

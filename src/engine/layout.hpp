@@ -1,0 +1,24 @@
+#pragma once
+#include <cstddef>
+
+namespace qtrain::engine {
+
+/// How the values of one shard's tensor lie in memory: images x blocks x pixels x lanes, lanes fastest;
+/// channel c = block * lanes + lane. nchw has lanes 1, nhwc one block, nChw16c lanes 16; a matrix
+/// [images][features] is one block of one pixel. Lanes past `channels` are padding and hold zero.
+struct Layout {
+  std::size_t images = 0;
+  std::size_t channels = 0;
+  std::size_t blocks = 0;
+  std::size_t pixels = 0;
+  std::size_t lanes = 0;
+
+  std::size_t size() const { return images * blocks * pixels * lanes; }
+  std::size_t index(std::size_t image, std::size_t channel, std::size_t pixel) const {
+    return ((image * blocks + channel / lanes) * pixels + pixel) * lanes + channel % lanes;
+  }
+  bool padded() const { return blocks * lanes != channels; }
+  bool operator==(const Layout&) const = default;
+};
+
+}  // namespace qtrain::engine

@@ -1,0 +1,160 @@
+#include "engine/lowering.hpp"
+
+namespace qtrain::engine {
+
+using onednn::Built;
+using onednn::Desc;
+
+void Lowering::backward(Node& node) {
+  if (value(node.dst).diffs.empty()) return;  // nothing below learns
+  switch (node.kind) {
+    case Node::Kind::product:
+      return backward_product(node);
+    case Node::Kind::elementwise:
+      return backward_elementwise(node);
+    case Node::Kind::pool:
+      return backward_pool(node);
+    case Node::Kind::shortcut:
+      return backward_shortcut(node);
+    case Node::Kind::relayout:
+      return backward_relayout(node);
+  }
+}
+
+TensorId Lowering::gradient_of(int v, const std::string& name) {
+  auto& diffs = value(v).diffs;
+  while (diffs.size() > 1) {
+    const TensorId sum = program().tensor(name + " gradient", value(v).desc.get_size());
+    program().step(sum_step(name, diffs[0], diffs[1], sum, value(v).layout.size()));
+    diffs.erase(diffs.begin());
+    diffs[0] = sum;
+  }
+  return diffs[0];
+}
+
+TensorId Lowering::new_diff(int v, const std::string& name) {
+  const TensorId id = program().tensor(name + " diff", value(v).desc.get_size());
+  value(v).diffs.push_back(id);
+  return id;
+}
+
+void Lowering::backward_elementwise(Node& node) {
+  const Value& dst = value(node.dst);
+  const TensorId g = program().tensor(node.name + " g", dst.desc.get_size());
+  const TensorId tile = program().tensor(node.name + " tile", tile_bytes(dst.layout));
+  program().step(
+      elementwise_backward(node.name, dst.diffs, operands_of(node.terms), node.unit, g, tile, dst.layout));
+  bool barrier = false;
+  for (const auto& term : node.terms) {
+    if (term.affine->wants_gradient_sums()) backward_sums_.emplace_back(term.affine, dst.layout.pixels);
+    barrier |= term.affine->batch_norm() && value(term.value).needs_gradient;
+  }
+  if (barrier) flush_backward_sums();
+  for (const auto& term : node.terms) {
+    Value& z = value(term.value);
+    if (!z.needs_gradient) continue;
+    if (!term.affine->batch_norm()) {
+      z.diffs.push_back(g);
+      continue;
+    }
+    const TensorId diff = new_diff(term.value, node.name);
+    program().step(affine_backward(node.name, g, {z.tensor, term.affine}, diff, z.layout));
+  }
+}
+
+void Lowering::flush_backward_sums() {
+  if (backward_sums_.empty()) return;
+  program().barrier("batch norm backward", [sums = backward_sums_](int shards, std::size_t images) {
+    for (const auto& [affine, pixels] : sums) affine->combine_backward(shards, images * pixels);
+  });
+  backward_sums_.clear();
+}
+
+void Lowering::backward_product(Node& node) {
+  const TensorId diff_dst = gradient_of(node.dst, node.name);
+  const Value& src = value(node.src);
+  const StepKind data_kind = node.linear ? StepKind::linear : StepKind::convolution_backward_data;
+  const StepKind weights_kind = node.linear ? StepKind::linear : StepKind::convolution_backward_weights;
+  if (src.needs_gradient) {
+    const Built built = node.linear ? onednn::linear_backward_data(node.forward)
+                                    : onednn::convolution_backward_data(node.forward, node.window);
+    const float* w = shared_.parameters.copy(*node.weights, Parameters::Content::used, built.weights);
+    const TensorId diff_src = new_diff(node.src, node.name);
+    call(node.name, data_kind, built,
+         {{DNNL_ARG_DIFF_DST, built.dst, diff_dst, nullptr},
+          {DNNL_ARG_WEIGHTS, built.weights, -1, w},
+          {DNNL_ARG_DIFF_SRC, built.src, diff_src, nullptr}},
+         {diff_dst}, {diff_src});
+  }
+  const Built built = node.linear ? onednn::linear_backward_weights(node.forward)
+                                  : onednn::convolution_backward_weights(node.forward, node.window);
+  const bool first_program = !shared_.gradients.contains(node.weights->index);
+  auto& gradient = shared_.gradients[node.weights->index];
+  if (first_program) prepare_gradient(gradient, built.weights, *node.weights, value(node.src).unit);
+  const TensorId partial = program().tensor(node.name + " weight gradient", built.weights.get_size(), true);
+  call(node.name, weights_kind, built,
+       {{DNNL_ARG_SRC, built.src, value(node.src).tensor, nullptr},
+        {DNNL_ARG_DIFF_DST, built.dst, diff_dst, nullptr},
+        {DNNL_ARG_DIFF_WEIGHTS, built.weights, partial, nullptr}},
+       {value(node.src).tensor, diff_dst}, {partial});
+  out_->partials.emplace_back(node.weights->index,
+                              in_partial_layout(partial, built.weights, gradient.desc, node.name));
+}
+
+void Lowering::prepare_gradient(Shared::WeightGradient& gradient, const Desc& desc, const ParameterSlot& slot,
+                                const ActivationUnit* unit) {
+  gradient.desc = desc;
+  gradient.src = unit;
+  gradient.partials.resize(static_cast<std::size_t>(shared_.shards));
+  gradient.sum = AlignedBuffer<float>(desc.get_size() / sizeof(float));
+  gradient.to_plain = std::make_unique<onednn::Reorder>(desc, gradient.sum.data(), onednn::plain(slot.shape),
+                                                        shared_.parameters.used_gradient(slot).data());
+}
+
+TensorId Lowering::in_partial_layout(TensorId partial, const Desc& from, const Desc& to,
+                                     const std::string& name) {
+  if (from == to) return partial;
+  const TensorId moved = program().tensor(name + " weight gradient", to.get_size(), true);
+  call(name, StepKind::layout, onednn::reorder(from, to),
+       {{DNNL_ARG_FROM, from, partial, nullptr}, {DNNL_ARG_TO, to, moved, nullptr}}, {partial}, {moved});
+  return moved;
+}
+
+void Lowering::backward_pool(Node& node) {
+  if (!value(node.src).needs_gradient) return;
+  const TensorId diff_dst = gradient_of(node.dst, node.name);
+  const Built built = onednn::pool_backward(node.forward, node.window, node.maximum);
+  const TensorId diff_src = new_diff(node.src, node.name);
+  std::vector<onednn::Call::Argument> arguments{{DNNL_ARG_DIFF_DST, built.dst, diff_dst, nullptr},
+                                                {DNNL_ARG_DIFF_SRC, built.src, diff_src, nullptr}};
+  std::vector<TensorId> reads{diff_dst};
+  if (node.maximum) {
+    arguments.push_back({DNNL_ARG_WORKSPACE, built.workspace, node.workspace, nullptr});
+    reads.push_back(node.workspace);
+  }
+  call(node.name, StepKind::pooling, built, arguments, reads, {diff_src});
+}
+
+void Lowering::backward_shortcut(Node& node) {
+  if (!value(node.src).needs_gradient) return;
+  const TensorId diff_dst = gradient_of(node.dst, node.name);
+  const TensorId diff_src = new_diff(node.src, node.name);
+  program().step(shortcut_backward(node.name, diff_dst, value(node.dst).layout, diff_src,
+                                   value(node.src).layout, node.width, node.window.stride));
+}
+
+void Lowering::backward_relayout(Node& node) {
+  if (!value(node.src).needs_gradient) return;
+  const TensorId diff_dst = gradient_of(node.dst, node.name);
+  if (value(node.src).tensor == value(node.dst).tensor) {
+    value(node.src).diffs.push_back(diff_dst);
+    return;
+  }
+  const TensorId diff_src = new_diff(node.src, node.name);
+  const Desc from = value(node.dst).desc, to = value(node.src).desc;
+  call(node.name, StepKind::layout, onednn::reorder(from, to),
+       {{DNNL_ARG_FROM, from, diff_dst, nullptr}, {DNNL_ARG_TO, to, diff_src, nullptr}}, {diff_dst},
+       {diff_src});
+}
+
+}  // namespace qtrain::engine

@@ -1,0 +1,324 @@
+#include <algorithm>
+
+#include "base/cast.hpp"
+#include "engine/lowering.hpp"
+
+namespace qtrain::engine {
+
+using dnnl::memory;
+using model::Op;
+using onednn::Built;
+using onednn::Desc;
+
+std::unique_ptr<Compiled> Lowering::run() {
+  const auto& layers = shared_.graph.layers;
+  uses_.assign(layers.size(), 0);
+  for (const auto& layer : layers)
+    for (const int input : layer.inputs) ++uses_[static_cast<std::size_t>(input)];
+  results_.resize(layers.size());
+  for (std::size_t k = 0; k < layers.size(); ++k) {
+    lower(static_cast<int>(k), layers[k]);
+    if (uses_[k] > 1) value_of(static_cast<int>(k));
+  }
+  finish_with_loss();
+  if (training_) {
+    for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) backward(*node);
+    flush_backward_sums();
+  }
+  program().finish(shared_.shards, shared_.machine);
+  return std::move(out_);
+}
+
+memory::dims Lowering::dims_of(int layer) const {
+  memory::dims dims{images_};
+  for (const auto d : shared_.shapes[static_cast<std::size_t>(layer)]) dims.push_back(d);
+  return dims;
+}
+
+int Lowering::add_value(Value v) {
+  values_.push_back(std::move(v));
+  return narrow<int>(values_.size() - 1);
+}
+
+Value Lowering::make_value(const std::string& name, const Desc& desc) {
+  Value v;
+  v.desc = desc;
+  QTRAIN_CHECK(onednn::describe(desc, v.layout), "layer {}: a layout that no kernel here knows", name);
+  v.tensor = program().tensor(name, desc.get_size());
+  return v;
+}
+
+void Lowering::lower(int id, const model::Layer& layer) {
+  switch (layer.op) {
+    case Op::input:
+      return lower_input(id);
+    case Op::convolution:
+    case Op::linear:
+      return lower_product(id, layer);
+    case Op::batch_norm:
+      return lower_batch_norm(id, layer);
+    case Op::activation: {
+      result(id).value = elementwise(layer.name, terms_of(layer.inputs[0]), &shared_.units.at(id));
+      return;
+    }
+    case Op::max_pool:
+    case Op::average_pool:
+    case Op::global_average_pool:
+      return lower_pool(id, layer);
+    case Op::add:
+      return lower_add(id, layer);
+    case Op::shortcut_pad:
+      return lower_shortcut(id, layer);
+    case Op::flatten:
+      return lower_flatten(id, layer);
+  }
+}
+
+void Lowering::lower_input(int id) {
+  Value v;
+  v.desc = onednn::plain(dims_of(id));
+  QTRAIN_CHECK(onednn::describe(v.desc, v.layout), "the input has no plain layout");
+  v.tensor = program().input(element_count(shared_.shapes[static_cast<std::size_t>(id)]));
+  result(id).value = add_value(std::move(v));
+}
+
+void Lowering::lower_product(int id, const model::Layer& layer) {
+  int src = value_of(layer.inputs[0]);
+  Node node{.kind = Node::Kind::product, .name = layer.name};
+  node.linear = layer.op == Op::linear;
+  node.window = {layer.kernel, layer.stride, layer.padding};
+  node.weights = shared_.parameters.find(id, ParameterSlot::Kind::weight);
+  const memory::dims weights(node.weights->shape.begin(), node.weights->shape.end());
+  if (node.linear) {
+    node.forward = onednn::linear_forward(value(src).desc, weights, onednn::plain(dims_of(id)));
+  } else {
+    node.forward = onednn::convolution_forward(onednn::channels_last(value(src).desc.dims()), weights,
+                                               onednn::channels_last(dims_of(id)), node.window);
+    src = in_layout(src, node.forward.src, layer.name);
+  }
+  Value dst = make_value(layer.name, node.forward.dst);
+  dst.weights = node.weights;
+  dst.layer = id;
+  dst.src_unit = value(src).unit;
+  dst.needs_gradient = true;
+  node.src = src;
+  const float* w = shared_.parameters.copy(*node.weights, Parameters::Content::codes, node.forward.weights);
+  call(layer.name, node.linear ? StepKind::linear : StepKind::convolution_forward, node.forward,
+       {{DNNL_ARG_SRC, node.forward.src, value(src).tensor, nullptr},
+        {DNNL_ARG_WEIGHTS, node.forward.weights, -1, w},
+        {DNNL_ARG_DST, node.forward.dst, dst.tensor, nullptr}},
+       {value(src).tensor}, {dst.tensor});
+  node.dst = add_value(std::move(dst));
+  result(id).terms = {{node.dst, nullptr, false}};
+  nodes_.push_back(std::move(node));
+}
+
+void Lowering::lower_batch_norm(int id, const model::Layer& layer) {
+  const Result& input = result(layer.inputs[0]);
+  const bool raw = input.value < 0 && input.terms.size() == 1 && input.terms[0].affine == nullptr;
+  const int v = raw ? input.terms[0].value : value_of(layer.inputs[0]);
+  Affine* affine = next_affine([&] { return batch_norm_source(id, layer, v); });
+  if (training_) program().step(moments_step(layer.name, {value(v).tensor, affine}, value(v).layout));
+  value(v).needs_gradient |= layer.affine;
+  result(id).terms = {{v, affine, !training_}};
+}
+
+Affine::Source Lowering::plain_source(int v) {
+  const Value& z = value(v);
+  Affine::Source source{.channels = z.layout.channels};
+  source.activation = z.weights != nullptr ? z.src_unit : z.unit;
+  if (z.weights == nullptr) return source;
+  source.weight_scales = shared_.parameters.scales(*z.weights);
+  if (const ParameterSlot* bias = shared_.parameters.find(z.layer, ParameterSlot::Kind::bias)) {
+    source.bias = shared_.parameters.value(*bias);
+    source.bias_gradient = shared_.parameters.gradient(*bias);
+  }
+  return source;
+}
+
+Affine::Source Lowering::batch_norm_source(int id, const model::Layer& layer, int v) {
+  Affine::Source source = plain_source(v);
+  source.batch_norm = true;
+  source.momentum = shared_.graph.batch_norm_momentum;
+  source.epsilon = shared_.graph.batch_norm_epsilon;
+  auto& statistics = shared_.parameters.statistics(id);
+  source.running_mean = statistics.mean.data();
+  source.running_variance = statistics.variance.data();
+  if (layer.affine) {
+    const ParameterSlot* gamma = shared_.parameters.find(id, ParameterSlot::Kind::gamma);
+    const ParameterSlot* beta = shared_.parameters.find(id, ParameterSlot::Kind::beta);
+    source.gamma = shared_.parameters.value(*gamma);
+    source.beta = shared_.parameters.value(*beta);
+    source.gamma_gradient = shared_.parameters.gradient(*gamma);
+    source.beta_gradient = shared_.parameters.gradient(*beta);
+  }
+  return source;
+}
+
+std::vector<Result::Term> Lowering::terms_of(int layer) {
+  Result& r = result(layer);
+  if (r.value >= 0) return {{r.value, next_affine([&] { return plain_source(r.value); }), true}};
+  for (auto& term : r.terms)
+    if (term.affine == nullptr)
+      term = {term.value, next_affine([&] { return plain_source(term.value); }), true};
+  return r.terms;
+}
+
+int Lowering::value_of(int layer) {
+  Result& r = result(layer);
+  if (r.value < 0) {
+    const std::string& name = shared_.graph.layers[static_cast<std::size_t>(layer)].name;
+    const int v = elementwise(name, terms_of(layer), nullptr);
+    result(layer) = {v, {}};
+  }
+  return result(layer).value;
+}
+
+int Lowering::elementwise(const std::string& name, std::vector<Result::Term> terms, ActivationUnit* unit) {
+  std::vector<std::pair<Affine*, std::size_t>> to_combine;
+  for (auto& term : terms) {
+    if (term.affine->batch_norm() && !term.combined)
+      to_combine.emplace_back(term.affine, value(term.value).layout.pixels);
+    term.combined = true;
+    term.value = in_layout(term.value, value(terms[0].value).desc, name);
+  }
+  if (training_ && !to_combine.empty())
+    program().barrier(name, [to_combine](int shards, std::size_t images) {
+      for (const auto& [affine, pixels] : to_combine) affine->combine_forward(shards, images * pixels);
+    });
+  const Value& first = value(terms[0].value);
+  const Layout layout = first.layout;
+  Value dst = make_value(name, first.desc);
+  dst.unit = unit != nullptr && unit->quantizer ? unit : nullptr;
+  for (const auto& term : terms) dst.needs_gradient |= value(term.value).needs_gradient;
+  program().step(elementwise_forward(name, operands_of(terms), unit, dst.tensor, layout));
+  Node node{.kind = Node::Kind::elementwise, .name = name};
+  node.dst = add_value(std::move(dst));
+  node.terms = std::move(terms);
+  node.unit = unit;
+  nodes_.push_back(std::move(node));
+  return nodes_.back().dst;
+}
+
+std::vector<Operand> Lowering::operands_of(const std::vector<Result::Term>& terms) {
+  std::vector<Operand> operands;
+  for (const auto& term : terms) operands.push_back({value(term.value).tensor, term.affine});
+  return operands;
+}
+
+void Lowering::lower_add(int id, const model::Layer& layer) {
+  std::vector<Result::Term> terms;
+  for (const int input : layer.inputs) {
+    if (result(input).terms.size() > 1) value_of(input);
+    for (const auto& term : terms_of(input)) terms.push_back(term);
+  }
+  QTRAIN_CHECK(terms.size() == 2, "layer {} adds {} terms, not 2", layer.name, terms.size());
+  result(id).terms = std::move(terms);
+}
+
+void Lowering::lower_pool(int id, const model::Layer& layer) {
+  const int src = value_of(layer.inputs[0]);
+  Node node{.kind = Node::Kind::pool, .name = layer.name, .src = src};
+  node.window = {layer.kernel, layer.stride, layer.padding};
+  if (layer.op == Op::global_average_pool) {
+    const auto dims = value(src).desc.dims();
+    QTRAIN_CHECK(dims[2] == dims[3], "layer {} pools a {}x{} image, which is not square", layer.name, dims[2],
+                 dims[3]);
+    node.window = {narrow<int>(dims[2]), 1, 0};
+  }
+  node.maximum = layer.op == Op::max_pool;
+  node.forward = onednn::pool_forward(value(src).desc, dims_of(id), node.window, node.maximum, training_);
+  Value dst = make_value(layer.name, node.forward.dst);
+  dst.unit = value(src).unit;
+  dst.needs_gradient = value(src).needs_gradient;
+  std::vector<onednn::Call::Argument> arguments{{DNNL_ARG_SRC, value(src).desc, value(src).tensor, nullptr},
+                                                {DNNL_ARG_DST, dst.desc, dst.tensor, nullptr}};
+  std::vector<TensorId> reads{value(src).tensor};
+  if (training_ && node.maximum) {
+    node.workspace = program().tensor(layer.name + " workspace", node.forward.workspace.get_size());
+    arguments.push_back({DNNL_ARG_WORKSPACE, node.forward.workspace, node.workspace, nullptr});
+    reads.push_back(node.workspace);  // not a float tensor: listed for its life only
+  }
+  call(layer.name, StepKind::pooling, node.forward, arguments, reads, {dst.tensor});
+  node.dst = add_value(std::move(dst));
+  result(id).value = node.dst;
+  nodes_.push_back(std::move(node));
+}
+
+void Lowering::lower_shortcut(int id, const model::Layer& layer) {
+  const int given = value_of(layer.inputs[0]);
+  const int src = in_layout(given, onednn::channels_last(value(given).desc.dims()), layer.name);
+  Node node{.kind = Node::Kind::shortcut, .name = layer.name, .src = src};
+  node.window.stride = layer.stride;
+  node.width = narrow<int>(value(src).desc.dims()[3]);
+  Value dst = make_value(layer.name, onednn::channels_last(dims_of(id)));
+  dst.unit = value(src).unit;
+  dst.needs_gradient = value(src).needs_gradient;
+  program().step(shortcut_forward(layer.name, value(src).tensor, value(src).layout, dst.tensor, dst.layout,
+                                  node.width, layer.stride));
+  node.dst = add_value(std::move(dst));
+  result(id).value = node.dst;
+  nodes_.push_back(std::move(node));
+}
+
+void Lowering::lower_flatten(int id, const model::Layer& layer) {
+  const int src = value_of(layer.inputs[0]);
+  const int plain = in_layout(src, onednn::plain(value(src).desc.dims()), layer.name);
+  // The same bytes under another shape: gradients of the flat value are gradients of the plain one.
+  Value flat = value(plain);
+  flat.desc = onednn::plain(dims_of(id));
+  QTRAIN_CHECK(onednn::describe(flat.desc, flat.layout), "layer {} has no plain layout", layer.name);
+  flat.diffs.clear();
+  Node node{.kind = Node::Kind::relayout, .name = layer.name, .src = plain};
+  node.dst = add_value(std::move(flat));
+  result(id).value = node.dst;
+  nodes_.push_back(std::move(node));
+}
+
+int Lowering::in_layout(int v, const Desc& desc, const std::string& name) {
+  if (value(v).desc == desc) return v;
+  Value dst = value(v);
+  dst.diffs.clear();
+  dst.desc = desc;
+  QTRAIN_CHECK(onednn::describe(desc, dst.layout), "layer {}: a layout that no kernel here knows", name);
+  dst.tensor = program().tensor(name + " reordered", desc.get_size());
+  const Built built = onednn::reorder(value(v).desc, desc);
+  call(name, StepKind::layout, built,
+       {{DNNL_ARG_FROM, value(v).desc, value(v).tensor, nullptr}, {DNNL_ARG_TO, desc, dst.tensor, nullptr}},
+       {value(v).tensor}, {dst.tensor});
+  Node node{.kind = Node::Kind::relayout, .name = name, .src = v};
+  node.forward = built;
+  node.dst = add_value(std::move(dst));
+  nodes_.push_back(std::move(node));
+  return nodes_.back().dst;
+}
+
+void Lowering::call(const std::string& name, StepKind kind, const Built& built,
+                    const std::vector<onednn::Call::Argument>& arguments, const std::vector<TensorId>& reads,
+                    const std::vector<TensorId>& writes) {
+  program().need_scratchpad(built.scratchpad);
+  program().step(std::make_unique<CallStep>(name, kind, built, arguments, shared_.threads, reads, writes));
+}
+
+void Lowering::finish_with_loss() {
+  const int last = narrow<int>(shared_.graph.layers.size()) - 1;
+  const std::string& name = shared_.graph.layers.back().name;
+  // The logits are kept for whoever asks, so they are always a tensor of their own.
+  const std::vector<Result::Term> terms = terms_of(last);
+  const int logits = elementwise(name, terms, nullptr);
+  const Desc plain = onednn::plain({images_, shared_.graph.classes});
+  QTRAIN_CHECK(value(logits).desc == plain, "the last layer, {}, does not end in {} logits", name,
+               shared_.graph.classes);
+  program().keep(value(logits).tensor);
+  out_->logits = value(logits).tensor;
+  const TensorId diff = training_ ? program().tensor("loss gradient", plain.get_size()) : -1;
+  if (training_) value(logits).diffs = {diff};
+  program().step(
+      loss_step(shared_.loss, out_->logits, diff, images_, shared_.graph.classes, &shared_.losses));
+}
+
+std::unique_ptr<Compiled> compile(Shared& shared, int images, Mode mode) {
+  return Lowering(shared, images, mode).run();
+}
+
+}  // namespace qtrain::engine

@@ -1,0 +1,289 @@
+#include "engine/parameters.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/cast.hpp"
+#include "base/random.hpp"
+
+namespace qtrain::engine {
+
+namespace {
+
+using Kind = ParameterSlot::Kind;
+
+Kind kind_of(model::Parameter::Kind kind) {
+  switch (kind) {
+    case model::Parameter::Kind::weight:
+      return Kind::weight;
+    case model::Parameter::Kind::bias:
+      return Kind::bias;
+    case model::Parameter::Kind::gamma:
+      return Kind::gamma;
+    case model::Parameter::Kind::beta:
+      break;
+  }
+  return Kind::beta;
+}
+
+void draw(model::Init init, const Shape& shape, RandomStream& random, std::span<float> w) {
+  const auto outputs = static_cast<double>(shape[0]);
+  const double fan_in = static_cast<double>(element_count(shape)) / outputs;
+  const double window = shape.size() == 4 ? static_cast<double>(shape[2] * shape[3]) : 1.0;
+  const auto normal = [&](double fan) {
+    const auto deviation = static_cast<float>(std::sqrt(2.0 / fan));
+    for (float& x : w) x = deviation * random.normal();
+  };
+  switch (init) {
+    case model::Init::he_normal_fan_out:
+      return normal(window * outputs);
+    case model::Init::he_normal_fan_in:
+      return normal(fan_in);
+    case model::Init::uniform_fan_in: {
+      const auto bound = static_cast<float>(1.0 / std::sqrt(fan_in));
+      for (float& x : w) x = random.uniform(-bound, bound);
+      return;
+    }
+    case model::Init::zeros:
+      std::ranges::fill(w, 0.0f);
+      return;
+    case model::Init::ones:
+      std::ranges::fill(w, 1.0f);
+      return;
+  }
+}
+
+}  // namespace
+
+Parameters::Parameters(const model::Graph& graph, const Quantization& quantization, std::uint64_t seed)
+    : graph_(graph), seed_(seed) {
+  const auto parameters = model::parameters(graph);
+  const auto shapes = model::infer_shapes(graph);
+  for (std::size_t k = 0; k < graph.layers.size(); ++k) {
+    if (graph.layers[k].op != model::Op::batch_norm) continue;
+    const auto channels = narrow<std::size_t>(shapes[k][0]);
+    statistics_[static_cast<int>(k)] = {std::vector<float>(channels, 0.0f),
+                                        std::vector<float>(channels, 1.0f)};
+  }
+  QTRAIN_CHECK(quantization.weights.empty() || quantization.weights.size() == parameters.size(),
+               "{} weight choices for {} parameters", quantization.weights.size(), parameters.size());
+  for (std::size_t p = 0; p < parameters.size(); ++p) {
+    const model::Parameter& parameter = parameters[p];
+    ParameterSlot slot{.name = parameter.name, .kind = kind_of(parameter.kind), .shape = parameter.shape};
+    slot.size = element_count(parameter.shape);
+    const int index = static_cast<int>(slots_.size());
+    add(slot, parameter.layer);
+    if (slot.kind != Kind::weight) continue;
+    Weight& weight = weights_.emplace_back();
+    weight.slot = index;
+    weight.elements = slot.size;
+    weight_of_slot_.back() = static_cast<int>(weights_.size()) - 1;
+    if (quantization.weights.empty() || !quantization.weights[p]) continue;
+    weight.method = quantization.weights[p]({parameter.name, parameter.shape});
+    slots_.back().method = weight.method.get();
+    slots_.back().size = slot.size * weight.method->latents_per_weight();
+    for (const auto& learned : weight.method->learned()) {
+      weight.learned_slots.push_back(static_cast<int>(slots_.size()));
+      add_learned(-1, parameter.name, {learned});
+    }
+  }
+}
+
+void Parameters::add(ParameterSlot slot, int layer) {
+  slot.index = static_cast<int>(slots_.size());
+  slots_.push_back(std::move(slot));
+  layer_of_slot_.push_back(layer);
+  initial_of_slot_.emplace_back();
+  weight_of_slot_.push_back(-1);
+}
+
+void Parameters::add_learned(int layer, const std::string& layer_name,
+                             const std::vector<quant::LearnedParameter>& learned) {
+  for (const auto& parameter : learned) {
+    add({.name = layer_name + "." + parameter.name,
+         .kind = Kind::learned,
+         .shape = {narrow<std::int64_t>(parameter.initial.size())},
+         .size = parameter.initial.size(),
+         .learning_rate_factor = parameter.learning_rate_factor,
+         .gradient_limit = std::isfinite(parameter.gradient_limit) ? parameter.gradient_limit : 0,
+         .low = parameter.low,
+         .high = parameter.high},
+        layer);
+    initial_of_slot_.back() = parameter.initial;
+  }
+}
+
+void Parameters::allocate() {
+  std::size_t total = 0;
+  for (ParameterSlot& slot : slots_) {
+    slot.offset = total;
+    total += slot.size;
+  }
+  latents_ = AlignedBuffer<float>(total);
+  gradients_ = AlignedBuffer<float>(total);
+  initialize(seed_);
+  for (Weight& weight : weights_) {
+    const ParameterSlot& slot = slots_[static_cast<std::size_t>(weight.slot)];
+    weight.scales.assign(static_cast<std::size_t>(slot.shape[0]), 1.0f);
+    weight.used_gradient = AlignedBuffer<float>(weight.elements);
+    if (!weight.method) continue;
+    weight.used = AlignedBuffer<float>(weight.elements);
+    weight.codes = AlignedBuffer<float>(weight.elements);
+    if (weight.learned_slots.empty()) continue;
+    const std::size_t first = slots_[static_cast<std::size_t>(weight.learned_slots.front())].offset;
+    const ParameterSlot& last = slots_[static_cast<std::size_t>(weight.learned_slots.back())];
+    const std::size_t count = last.offset + last.size - first;
+    weight.method->bind(latents().subspan(first, count), gradients().subspan(first, count));
+  }
+}
+
+void Parameters::initialize(std::uint64_t seed) {
+  for (std::size_t s = 0; s < slots_.size(); ++s) {
+    const ParameterSlot& slot = slots_[s];
+    const std::span<float> u = latents().subspan(slot.offset, slot.size);
+    if (slot.kind == Kind::learned) {
+      std::ranges::copy(initial_of_slot_[s], u.begin());
+    } else if (slot.kind == Kind::weight) {
+      const model::Layer& layer = graph_.layers[static_cast<std::size_t>(layer_of_slot_[s])];
+      RandomStream random(seed, Purpose::initial_weights, narrow<std::uint32_t>(weight_of_slot_[s]));
+      std::vector<float> w(element_count(slot.shape));
+      draw(layer.init, slot.shape, random, w);
+      if (slot.method != nullptr)
+        slot.method->initialize(w, u);
+      else
+        std::ranges::copy(w, u.begin());
+    } else {
+      std::ranges::fill(u, slot.kind == Kind::gamma ? 1.0f : 0.0f);
+    }
+  }
+}
+
+const ParameterSlot* Parameters::find(int layer, Kind kind) const {
+  for (std::size_t s = 0; s < slots_.size(); ++s)
+    if (layer_of_slot_[s] == layer && slots_[s].kind == kind) return &slots_[s];
+  return nullptr;
+}
+
+std::span<float> Parameters::learned_values(int layer) {
+  std::size_t first = 0, count = 0;
+  for (std::size_t s = 0; s < slots_.size(); ++s) {
+    if (layer_of_slot_[s] != layer || slots_[s].kind != Kind::learned) continue;
+    if (count == 0) first = slots_[s].offset;
+    count += slots_[s].size;
+  }
+  return latents().subspan(first, count);
+}
+
+std::span<float> Parameters::learned_gradients(int layer) {
+  const std::span<float> values = learned_values(layer);
+  return gradients().subspan(static_cast<std::size_t>(values.data() - latents_.data()), values.size());
+}
+
+std::size_t Parameters::weight_index(const ParameterSlot& slot) const {
+  return narrow<std::size_t>(weight_of_slot_[static_cast<std::size_t>(slot.index)]);
+}
+
+const float* Parameters::source(const Weight& weight, Content content) const {
+  if (!weight.method) return latents_.data() + slots_[static_cast<std::size_t>(weight.slot)].offset;
+  return content == Content::codes ? weight.codes.data() : weight.used.data();
+}
+
+const float* Parameters::copy(const ParameterSlot& slot, Content content, const onednn::Desc& desc) {
+  Weight& weight = weights_[weight_index(slot)];
+  if (!weight.method) content = Content::used;
+  for (const Copy& c : weight.copies)
+    if (c.content == content && c.desc == desc) return c.reorder ? c.data.data() : source(weight, content);
+  Copy& c = weight.copies.emplace_back();
+  c.content = content;
+  c.desc = desc;
+  const onednn::Desc plain = onednn::plain(slot.shape);
+  if (desc == plain) return source(weight, content);
+  c.data = AlignedBuffer<float>(desc.get_size() / sizeof(float));
+  c.reorder = std::make_unique<onednn::Reorder>(plain, source(weight, content), desc, c.data.data());
+  c.reorder->run();
+  return c.data.data();
+}
+
+std::span<const float> Parameters::used(const ParameterSlot& slot) const {
+  if (slot.kind != Kind::weight) return latents_.span().subspan(slot.offset, slot.size);
+  const Weight& weight = weights_[weight_index(slot)];
+  return {source(weight, Content::used), weight.elements};
+}
+
+std::span<float> Parameters::used_gradient(const ParameterSlot& slot) {
+  if (slot.kind != Kind::weight) return gradients().subspan(slot.offset, slot.size);
+  return weights_[weight_index(slot)].used_gradient.span();
+}
+
+quant::WeightContext Parameters::context_for(const Weight& weight,
+                                             const quant::WeightContext& context) const {
+  quant::WeightContext own = context;
+  const ParameterSlot& slot = slots_[static_cast<std::size_t>(weight.slot)];
+  own.tensor = static_cast<std::uint32_t>(weight.slot);
+  // The optimizer's second moments arrive as one flat vector over all slots.
+  if (!context.second_moment.empty())
+    own.second_moment = context.second_moment.subspan(slot.offset, slot.size);
+  return own;
+}
+
+void Parameters::use(const quant::WeightContext& context, bool final, ThreadPool& pool) {
+  context_ = context;
+  context_.second_moment = {};
+  pool.run(static_cast<int>(weights_.size()),
+           [&](int task, int) { refresh(weights_[static_cast<std::size_t>(task)], context, final); });
+}
+
+void Parameters::refresh(Weight& weight, const quant::WeightContext& context, bool final) {
+  if (weight.method) {
+    const ParameterSlot& slot = slots_[static_cast<std::size_t>(weight.slot)];
+    const std::span<const float> u = latents().subspan(slot.offset, slot.size);
+    const quant::WeightContext own = context_for(weight, context);
+    if (final)
+      weight.method->final(u, own, weight.used.span());
+    else
+      weight.method->used(u, own, weight.used.span());
+    const std::size_t count = weight.method->scale_count();
+    if (weight.method->codes(weight.used.span(), weight.codes.span(),
+                             std::span(weight.scales).first(count))) {
+      if (count == 1) std::ranges::fill(weight.scales, weight.scales.front());
+    } else {
+      std::ranges::copy(weight.used.span(), weight.codes.data());
+      std::ranges::fill(weight.scales, 1.0f);
+    }
+  }
+  for (const Copy& copy : weight.copies)
+    if (copy.reorder) copy.reorder->run();
+}
+
+void Parameters::pull(const ParameterSlot& slot) {
+  Weight& weight = weights_[weight_index(slot)];
+  const std::span<float> gu = gradients().subspan(slot.offset, slot.size);
+  if (!weight.method) {
+    std::ranges::copy(weight.used_gradient.span(), gu.begin());
+    return;
+  }
+  weight.method->pulled(latents().subspan(slot.offset, slot.size), weight.used.span(),
+                        weight.used_gradient.span(), context_for(weight, context_), gu);
+}
+
+void Parameters::settle(const quant::WeightContext& context) {
+  for (const Weight& weight : weights_) {
+    if (!weight.method) continue;
+    const ParameterSlot& slot = slots_[static_cast<std::size_t>(weight.slot)];
+    weight.method->settled(latents().subspan(slot.offset, slot.size), context_for(weight, context));
+  }
+  for (const ParameterSlot& slot : slots_)
+    if (slot.kind == Kind::learned)
+      for (float& x : latents().subspan(slot.offset, slot.size)) x = std::clamp(x, slot.low, slot.high);
+}
+
+std::size_t Parameters::memory_bytes() const {
+  std::size_t floats = latents_.size() + gradients_.size();
+  for (const Weight& weight : weights_) {
+    floats += weight.used.size() + weight.codes.size() + weight.used_gradient.size();
+    for (const Copy& copy : weight.copies) floats += copy.data.size();
+  }
+  return floats * sizeof(float);
+}
+
+}  // namespace qtrain::engine

@@ -1,0 +1,274 @@
+#include "engine/steps.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "base/cast.hpp"
+#include "kernels/kernels.hpp"
+
+namespace qtrain::engine {
+
+namespace {
+
+constexpr std::size_t kTileSize = 2048;  // floats: a tile and its recomputed twin stay in a 32 KB L1 cache
+
+std::size_t tile_pixels(const Layout& layout) { return std::max<std::size_t>(1, kTileSize / layout.lanes); }
+
+/// A run of pixels of one channel block.
+struct Tile {
+  std::size_t offset;   ///< first value in the tensor
+  std::size_t channel;  ///< first lane's
+  std::size_t pixels;
+  std::size_t valid;  ///< lanes that are channels
+};
+
+/// Calls visit(tile) over the tensor in memory order; with one block, images run on as pixels.
+template <class Visit>
+void for_each_tile(const Layout& layout, Visit&& visit) {
+  const bool merge = layout.blocks == 1;
+  const std::size_t images = merge ? 1 : layout.images;
+  const std::size_t pixels = merge ? layout.pixels * layout.images : layout.pixels;
+  const std::size_t step = tile_pixels(layout);
+  std::size_t offset = 0;
+  for (std::size_t n = 0; n < images; ++n)
+    for (std::size_t b = 0; b < layout.blocks; ++b) {
+      const std::size_t channel = b * layout.lanes;
+      const std::size_t valid = std::min(layout.lanes, layout.channels - std::min(layout.channels, channel));
+      for (std::size_t p = 0; p < pixels; p += step) {
+        const Tile tile{offset, channel, std::min(step, pixels - p), valid};
+        visit(tile);
+        offset += tile.pixels * layout.lanes;
+      }
+    }
+}
+
+std::vector<TensorId> tensors_of(const std::vector<Operand>& operands) {
+  std::vector<TensorId> ids;
+  for (const Operand& o : operands) ids.push_back(o.tensor);
+  return ids;
+}
+
+/// y = sum of the operands' affine maps over one tile.
+void combine(const std::vector<Operand>& operands, const RunContext& context, const Tile& tile,
+             std::size_t lanes, float* y) {
+  const auto& k = kernels::active();
+  const float* z = context.at(operands[0].tensor) + tile.offset;
+  const float* a = operands[0].affine->a() + tile.channel;
+  const float* b = operands[0].affine->b() + tile.channel;
+  if (operands.size() == 1) {
+    k.affine(z, a, b, y, tile.pixels, lanes);
+    return;
+  }
+  k.affine_add(z, a, b, context.at(operands[1].tensor) + tile.offset, operands[1].affine->a() + tile.channel,
+               operands[1].affine->b() + tile.channel, y, tile.pixels, lanes);
+}
+
+class Moments final : public Step {
+ public:
+  Moments(const std::string& name, const Operand& operand, const Layout& layout)
+      : Step(name, StepKind::statistics, {operand.tensor}, {}), operand_(operand), layout_(layout) {}
+  void run(const RunContext& context) const override {
+    const auto& k = kernels::active();
+    const float* z = context.at(operand_.tensor);
+    double* sum = operand_.affine->partial_sum(context.shard);
+    double* square = operand_.affine->partial_square(context.shard);
+    std::fill(sum, square, 0.0);
+    std::fill(square, square + (square - sum), 0.0);
+    for_each_tile(layout_, [&](const Tile& t) {
+      k.moments(z + t.offset, operand_.affine->shift() + t.channel, sum + t.channel, square + t.channel,
+                t.pixels, layout_.lanes);
+    });
+  }
+
+ private:
+  Operand operand_;
+  Layout layout_;
+};
+
+class ElementwiseForward final : public Step {
+ public:
+  ElementwiseForward(const std::string& name, const std::vector<Operand>& operands,
+                     const ActivationUnit* unit, TensorId dst, const Layout& layout)
+      : Step(name, StepKind::elementwise_forward, tensors_of(operands), {dst}),
+        operands_(operands),
+        unit_(unit),
+        dst_(dst),
+        layout_(layout) {}
+  void run(const RunContext& context) const override {
+    float* dst = context.at(dst_);
+    for_each_tile(layout_, [&](const Tile& t) {
+      float* y = dst + t.offset;
+      const std::size_t size = t.pixels * layout_.lanes;
+      combine(operands_, context, t, layout_.lanes, y);
+      if (unit_ == nullptr) return;
+      if (!unit_->quantizer) {
+        kernels::active().relu(y, y, size);
+        return;
+      }
+      unit_->quantizer->forward({y, size}, {y, size});
+      if (t.valid < layout_.lanes && !unit_->keeps_zero)
+        kernels::active().zero_lanes(y, t.pixels, layout_.lanes, t.valid);
+    });
+  }
+
+ private:
+  std::vector<Operand> operands_;
+  const ActivationUnit* unit_;
+  TensorId dst_;
+  Layout layout_;
+};
+
+std::vector<TensorId> joined(std::vector<TensorId> x, const std::vector<TensorId>& y) {
+  x.insert(x.end(), y.begin(), y.end());
+  return x;
+}
+
+class ElementwiseBackward final : public Step {
+ public:
+  ElementwiseBackward(const std::string& name, const std::vector<TensorId>& diff_dst,
+                      const std::vector<Operand>& operands, ActivationUnit* unit, TensorId g, TensorId tile,
+                      const Layout& layout)
+      : Step(name, StepKind::elementwise_backward, joined(joined(diff_dst, tensors_of(operands)), {tile}),
+             {g}),
+        diff_dst_(diff_dst),
+        operands_(operands),
+        unit_(unit),
+        g_(g),
+        tile_(tile),
+        layout_(layout) {}
+
+  void run(const RunContext& context) const override {
+    for (const Operand& o : operands_)
+      if (o.affine->wants_gradient_sums())
+        std::fill(o.affine->partial_sum(context.shard),
+                  o.affine->partial_sum(context.shard) +
+                      2 * (o.affine->partial_square(context.shard) - o.affine->partial_sum(context.shard)),
+                  0.0);
+    if (unit_ != nullptr) std::ranges::fill(unit_->partial[static_cast<std::size_t>(context.shard)], 0.0);
+    float* g = context.at(g_);
+    float* y = context.at(tile_);
+    for_each_tile(layout_, [&](const Tile& t) {
+      gather(context, t, g + t.offset);
+      if (unit_ != nullptr) through_activation(context, t, y, g + t.offset);
+      for (const Operand& o : operands_) add_sums(context, t, o, g + t.offset);
+    });
+  }
+
+ private:
+  void gather(const RunContext& context, const Tile& t, float* g) const {
+    const std::size_t size = t.pixels * layout_.lanes;
+    const float* first = context.at(diff_dst_[0]) + t.offset;
+    if (diff_dst_.size() == 1) {
+      std::memcpy(g, first, size * sizeof(float));
+      return;
+    }
+    kernels::active().add(first, context.at(diff_dst_[1]) + t.offset, g, size);
+    for (std::size_t k = 2; k < diff_dst_.size(); ++k)
+      kernels::active().add(g, context.at(diff_dst_[k]) + t.offset, g, size);
+  }
+
+  void through_activation(const RunContext& context, const Tile& t, float* y, float* g) const {
+    const std::size_t size = t.pixels * layout_.lanes;
+    combine(operands_, context, t, layout_.lanes, y);
+    if (!unit_->quantizer) {
+      kernels::active().window(y, 0.0f, std::numeric_limits<float>::infinity(), g, size);
+      return;
+    }
+    auto& partial = unit_->partial[static_cast<std::size_t>(context.shard)];
+    if (!partial.empty()) unit_->quantizer->learned_gradient({y, size}, {g, size}, partial);
+    unit_->ste->multiply({y, size}, unit_->quantizer->range(), {g, size});
+  }
+
+  void add_sums(const RunContext& context, const Tile& t, const Operand& o, const float* g) const {
+    if (!o.affine->wants_gradient_sums()) return;
+    double* sum = o.affine->partial_sum(context.shard) + t.channel;
+    if (!o.affine->batch_norm()) {
+      kernels::active().lane_sums(g, sum, t.pixels, layout_.lanes);
+      return;
+    }
+    kernels::active().products(g, context.at(o.tensor) + t.offset, o.affine->mean() + t.channel, sum,
+                               o.affine->partial_square(context.shard) + t.channel, t.pixels, layout_.lanes);
+  }
+
+  std::vector<TensorId> diff_dst_;
+  std::vector<Operand> operands_;
+  ActivationUnit* unit_;
+  TensorId g_, tile_;
+  Layout layout_;
+};
+
+class AffineBackward final : public Step {
+ public:
+  AffineBackward(const std::string& name, TensorId g, const Operand& operand, TensorId diff,
+                 const Layout& layout)
+      : Step(name, StepKind::elementwise_backward, {g, operand.tensor}, {diff}),
+        g_(g),
+        diff_(diff),
+        operand_(operand),
+        layout_(layout) {}
+  void run(const RunContext& context) const override {
+    const float* g = context.at(g_);
+    const float* z = context.at(operand_.tensor);
+    float* diff = context.at(diff_);
+    const Affine& affine = *operand_.affine;
+    for_each_tile(layout_, [&](const Tile& t) {
+      kernels::active().affine_pair(g + t.offset, z + t.offset, affine.p() + t.channel,
+                                    affine.q() + t.channel, affine.r() + t.channel, diff + t.offset, t.pixels,
+                                    layout_.lanes);
+    });
+  }
+
+ private:
+  TensorId g_, diff_;
+  Operand operand_;
+  Layout layout_;
+};
+
+class Sum final : public Step {
+ public:
+  Sum(const std::string& name, TensorId x1, TensorId x2, TensorId dst, std::size_t size)
+      : Step(name, StepKind::elementwise_backward, {x1, x2}, {dst}),
+        x1_(x1),
+        x2_(x2),
+        dst_(dst),
+        size_(size) {}
+  void run(const RunContext& context) const override {
+    kernels::active().add(context.at(x1_), context.at(x2_), context.at(dst_), size_);
+  }
+
+ private:
+  TensorId x1_, x2_, dst_;
+  std::size_t size_;
+};
+
+}  // namespace
+
+std::size_t tile_bytes(const Layout& layout) { return tile_pixels(layout) * layout.lanes * sizeof(float); }
+
+std::unique_ptr<Step> moments_step(const std::string& name, const Operand& operand, const Layout& layout) {
+  return std::make_unique<Moments>(name, operand, layout);
+}
+
+std::unique_ptr<Step> elementwise_forward(const std::string& name, const std::vector<Operand>& operands,
+                                          const ActivationUnit* unit, TensorId dst, const Layout& layout) {
+  return std::make_unique<ElementwiseForward>(name, operands, unit, dst, layout);
+}
+
+std::unique_ptr<Step> elementwise_backward(const std::string& name, const std::vector<TensorId>& diff_dst,
+                                           const std::vector<Operand>& operands, ActivationUnit* unit,
+                                           TensorId g, TensorId tile, const Layout& layout) {
+  return std::make_unique<ElementwiseBackward>(name, diff_dst, operands, unit, g, tile, layout);
+}
+
+std::unique_ptr<Step> affine_backward(const std::string& name, TensorId g, const Operand& operand,
+                                      TensorId diff, const Layout& layout) {
+  return std::make_unique<AffineBackward>(name, g, operand, diff, layout);
+}
+
+std::unique_ptr<Step> sum_step(const std::string& name, TensorId x1, TensorId x2, TensorId dst,
+                               std::size_t size) {
+  return std::make_unique<Sum>(name, x1, x2, dst, size);
+}
+
+}  // namespace qtrain::engine

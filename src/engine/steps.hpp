@@ -1,0 +1,74 @@
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "engine/affine.hpp"
+#include "engine/engine.hpp"
+#include "engine/layout.hpp"
+#include "engine/onednn.hpp"
+#include "engine/program.hpp"
+
+/// The steps a program is made of, besides sums between segments. Layouts are of one shard.
+namespace qtrain::engine {
+
+/// A oneDNN primitive.
+class CallStep final : public Step {
+ public:
+  CallStep(std::string name, StepKind kind, const onednn::Built& built,
+           const std::vector<onednn::Call::Argument>& arguments, int threads, std::vector<TensorId> reads,
+           std::vector<TensorId> writes)
+      : Step(std::move(name), kind, std::move(reads), std::move(writes)), call_(built, arguments, threads) {}
+  void run(const RunContext& context) const override { call_.run(context); }
+
+ private:
+  onednn::Call call_;
+};
+
+/// One summand of an elementwise pass: y += affine(z).
+struct Operand {
+  TensorId tensor = -1;
+  Affine* affine = nullptr;
+};
+
+/// This shard's moments of z into the affine's partial sums.
+std::unique_ptr<Step> moments_step(const std::string& name, const Operand& operand, const Layout& layout);
+
+/// dst = activation(sum of operands' affine maps): normalise, add, quantize in one pass over the shard. One
+/// or two operands; `unit` null: no activation.
+std::unique_ptr<Step> elementwise_forward(const std::string& name, const std::vector<Operand>& operands,
+                                          const ActivationUnit* unit, TensorId dst, const Layout& layout);
+
+/// g = (sum of diff_dst) * mu'(y), y computed anew from the operands; the shard's sums of g and of g (z -
+/// mean) into each affine that wants them, and the learned values' gradients into the unit. `tile` is scratch
+/// of kTileBytes(layout).
+std::unique_ptr<Step> elementwise_backward(const std::string& name, const std::vector<TensorId>& diff_dst,
+                                           const std::vector<Operand>& operands, ActivationUnit* unit,
+                                           TensorId g, TensorId tile, const Layout& layout);
+std::size_t tile_bytes(const Layout& layout);
+
+/// diff = P g + Q z + R: through batch norm to the tensor it normalised.
+std::unique_ptr<Step> affine_backward(const std::string& name, TensorId g, const Operand& operand,
+                                      TensorId diff, const Layout& layout);
+
+/// dst = x1 + x2 over whole tensors of one layout.
+std::unique_ptr<Step> sum_step(const std::string& name, TensorId x1, TensorId x2, TensorId dst,
+                               std::size_t size);
+
+/// Option A shortcut: dst pixel (y, x) is src pixel (stride y, stride x), channels past src's are zero.
+/// Backward scatters diff_dst into a zeroed diff_src. `width` is src's.
+std::unique_ptr<Step> shortcut_forward(const std::string& name, TensorId src, const Layout& src_layout,
+                                       TensorId dst, const Layout& dst_layout, int width, int stride);
+std::unique_ptr<Step> shortcut_backward(const std::string& name, TensorId diff_dst, const Layout& dst_layout,
+                                        TensorId diff_src, const Layout& src_layout, int width, int stride);
+
+/// Loss of one shard.
+struct LossPartial {
+  double loss = 0;
+  int correct = 0;
+};
+/// src: logits [images][classes] plain; diff_src the same, scaled by 1 / batch, or -1 for evaluation.
+/// partials[shard] is written.
+std::unique_ptr<Step> loss_step(const Loss& loss, TensorId src, TensorId diff_src, int images, int classes,
+                                std::vector<LossPartial>* partials);
+
+}  // namespace qtrain::engine

@@ -1,0 +1,143 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "engine/net.hpp"
+
+using namespace qtrain;
+using namespace qtrain::engine;
+using engine::test::Data;
+using engine::test::Net;
+using model::Op;
+
+namespace {
+
+/// Central difference of the mean loss along a random direction of each tensor against gradient . direction.
+void check_gradients(const Net& net, const Loss& loss = {}, int count = 11) {
+  Engine engine(net.graph, {}, loss, {.threads = 2, .shard = 4, .batch = count, .seed = 3, .poison = true});
+  const Data data(net.graph, count);
+  const quant::WeightContext context;
+  const auto loss_now = [&] {
+    engine.use_weights(context);
+    return engine.train(data.images, data.labels).loss / count;
+  };
+  loss_now();
+  const std::vector<float> gradient(engine.gradients().begin(), engine.gradients().end());
+  RandomStream random(7, Purpose::test);
+  for (const ParameterSlot& slot : engine.slots()) {
+    const auto u = engine.latents().subspan(slot.offset, slot.size);
+    const std::vector<float> start(u.begin(), u.end());
+    std::vector<float> direction(slot.size);
+    double length = 0, dot = 0;
+    for (float& d : direction) {
+      d = random.normal();
+      length += static_cast<double>(d) * d;
+    }
+    for (std::size_t k = 0; k < slot.size; ++k) {
+      direction[k] = static_cast<float>(direction[k] / std::sqrt(length));
+      dot += static_cast<double>(direction[k]) * gradient[slot.offset + k];
+    }
+    const auto at = [&](double step) {
+      for (std::size_t k = 0; k < slot.size; ++k) u[k] = start[k] + static_cast<float>(step) * direction[k];
+      return loss_now();
+    };
+    constexpr double kStep = 5e-4;  // small: a ReLU that flips within it is an error of its own
+    const double difference = (at(kStep) - at(-kStep)) / (2 * kStep);
+    at(0);
+    INFO(slot.name, ": gradient ", dot, ", difference ", difference);
+    CHECK(std::abs(dot - difference) < 2e-3 + 0.02 * std::abs(difference));
+  }
+}
+
+Net plain_net(int channels) {
+  Net net({3, 9, 9}, 4);
+  net.conv(channels, 3, 2, 1, true);
+  net.conv(7, 3, 1, 0, true);
+  net.flatten();
+  net.linear(4);
+  return net;
+}
+
+}  // namespace
+
+TEST_CASE("finite differences: convolutions with stride, padding and bias, linear") {
+  for (const int channels : {5, 16, 19, 32}) {
+    CAPTURE(channels);
+    check_gradients(plain_net(channels));
+  }
+}
+
+TEST_CASE("finite differences: every loss") {
+  check_gradients(plain_net(8), {LossKind::cross_entropy, 0.1});
+  check_gradients(plain_net(8), {LossKind::squared_error, 0});
+  check_gradients(plain_net(8), {LossKind::multiclass_hinge, 0});
+  check_gradients(plain_net(8), {LossKind::squared_hinge, 0});
+}
+
+TEST_CASE("finite differences: batch norm with and without affine, activation") {
+  for (const int channels : {16, 19})
+    for (const bool affine : {true, false}) {
+      CAPTURE(channels);
+      Net net({2, 8, 8}, 4);
+      net.conv(channels, 3, 1, 1, true);
+      net.norm(affine);
+      net.act();
+      net.conv(channels, 3, 1, 1);
+      net.norm(affine);
+      net.flatten();
+      net.linear(4);
+      check_gradients(net);
+    }
+}
+
+TEST_CASE("finite differences: pooling") {
+  for (const int channels : {16, 19})
+    for (const Op op : {Op::max_pool, Op::average_pool, Op::global_average_pool}) {
+      CAPTURE(channels);
+      Net net({2, 9, 9}, 4);
+      net.conv(channels, 3, 1, 1, true);
+      if (op == Op::global_average_pool)
+        net.pool(op);
+      else
+        net.pool(op, 3, 2, 1);
+      net.flatten();
+      net.linear(4);
+      check_gradients(net);
+    }
+}
+
+TEST_CASE("finite differences: residual blocks, both shortcuts") {
+  for (const int width : {16, 19})
+    for (const bool option_a : {true, false}) {
+      CAPTURE(width);
+      CAPTURE(option_a);
+      check_gradients(engine::test::residual_net(width, option_a));
+    }
+}
+
+TEST_CASE("finite differences: a sum of sums, a batch norm on a pooled tensor, a layer read twice") {
+  Net net({3, 8, 8}, 4);
+  const int x = net.conv(6, 3, 1, 1, true);
+  const int y = net.conv(6, 1, 1, 0, true, {x});
+  const int z = net.conv(6, 3, 1, 1, true, {x});
+  const int s = net.sum(y, z);
+  net.sum(s, x);
+  net.pool(Op::average_pool, 2, 2);
+  net.norm(true);
+  net.flatten();
+  net.linear(4);
+  check_gradients(net);
+}
+
+TEST_CASE("finite differences: multilayer perceptron with batch norm") {
+  Net net({1, 4, 5}, 3);
+  net.flatten();
+  net.linear(19);
+  net.norm(true);
+  net.act();
+  net.linear(33, false);
+  net.norm(false);
+  net.act();
+  net.linear(3);
+  check_gradients(net);
+}
