@@ -7,15 +7,19 @@
 
 namespace qtrain {
 
-/// Owning array of trivial elements, zero-initialised, aligned to a cache line (64 bytes).
+/// Bytes aligned to a cache line (64), or, from kHugePage on, to a huge page, which the system is asked to use: large
+/// buffers are streamed through, and with small pages translation misses cost a tenth of a training step (measured).
+void* allocate_aligned(std::size_t bytes);
+void free_aligned(void* bytes);
+inline constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+/// Owning array of trivial elements, zero-initialised, aligned to a cache line at least.
 template <class T>
 class AlignedBuffer {
  public:
-  static constexpr std::align_val_t kAlignment{64};
-
   AlignedBuffer() = default;
   explicit AlignedBuffer(std::size_t size)
-      : data_(static_cast<T*>(::operator new(size * sizeof(T), kAlignment))), size_(size) {
+      : data_(static_cast<T*>(allocate_aligned(size * sizeof(T)))), size_(size) {
     if (size > 0) std::memset(static_cast<void*>(data_.get()), 0, size * sizeof(T));
   }
 
@@ -29,7 +33,7 @@ class AlignedBuffer {
 
  private:
   struct Free {
-    void operator()(T* p) const { ::operator delete(p, kAlignment); }
+    void operator()(T* p) const { free_aligned(p); }
   };
   std::unique_ptr<T, Free> data_;
   std::size_t size_ = 0;

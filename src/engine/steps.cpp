@@ -11,7 +11,8 @@ namespace qtrain::engine {
 
 namespace {
 
-constexpr std::size_t kTileSize = 2048;  // floats: a tile and its recomputed twin stay in a 32 KB L1 cache
+constexpr std::size_t kTileSize =
+    512;  // floats: a tile, its recomputed twin and what they are made of stay in L1
 
 std::size_t tile_pixels(const Layout& layout) { return std::max<std::size_t>(1, kTileSize / layout.lanes); }
 
