@@ -53,8 +53,9 @@ layers:
 lines:
 	@tests/scripts/lines.sh
 
-bench: build
-	./build/qtrain_bench
+bench: build  ## beside the peer, in one run
+	@$(INSTALL) bench
+	./build/qtrain_bench --peer "/usr/bin/python3 apps/bench/peer.py"
 
 clean:
 	rm -rf build build-asan build-clang

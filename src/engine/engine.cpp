@@ -199,7 +199,7 @@ Engine::Engine(const model::Graph& graph, const Quantization& quantization, cons
   QTRAIN_CHECK(options.threads >= 1 && options.shard >= 1 && options.batch >= 1,
                "threads {}, shard {} and batch {} must all be at least 1", options.threads, options.shard,
                options.batch);
-  onednn::use_one_thread();
+  onednn::use_threads(1);
   impl_ = std::make_unique<Impl>(graph, quantization, loss, options);
 }
 Engine::~Engine() = default;

@@ -70,35 +70,40 @@ void Lowering::flush_backward_sums() {
   backward_sums_.clear();
 }
 
+// The data gradient comes last: the step after it reads it from cache.
 void Lowering::backward_product(Node& node) {
   const TensorId diff_dst = gradient_of(node.dst, node.name);
-  const Value& src = value(node.src);
-  const StepKind data_kind = node.linear ? StepKind::linear : StepKind::convolution_backward_data;
-  const StepKind weights_kind = node.linear ? StepKind::linear : StepKind::convolution_backward_weights;
-  if (src.needs_gradient) {
-    const Built built = node.linear ? onednn::linear_backward_data(node.forward)
-                                    : onednn::convolution_backward_data(node.forward, node.window);
-    const float* w = shared_.parameters.copy(*node.weights, Parameters::Content::used, built.weights);
-    const TensorId diff_src = new_diff(node.src, node.name);
-    call(node.name, data_kind, built,
-         {{DNNL_ARG_DIFF_DST, built.dst, diff_dst, nullptr},
-          {DNNL_ARG_WEIGHTS, built.weights, -1, w},
-          {DNNL_ARG_DIFF_SRC, built.src, diff_src, nullptr}},
-         {diff_dst}, {diff_src});
-  }
+  backward_weights(node, diff_dst);
+  if (value(node.src).needs_gradient) backward_data(node, diff_dst);
+}
+
+void Lowering::backward_weights(const Node& node, TensorId diff_dst) {
   const Built built = node.linear ? onednn::linear_backward_weights(node.forward)
                                   : onednn::convolution_backward_weights(node.forward, node.window);
+  const TensorId src = value(node.src).tensor;
   const bool first_program = !shared_.gradients.contains(node.weights->index);
   auto& gradient = shared_.gradients[node.weights->index];
   if (first_program) prepare_gradient(gradient, built.weights, *node.weights, value(node.src).unit);
   const TensorId partial = program().tensor(node.name + " weight gradient", built.weights.get_size(), true);
-  call(node.name, weights_kind, built,
-       {{DNNL_ARG_SRC, built.src, value(node.src).tensor, nullptr},
+  call(node.name, node.linear ? StepKind::linear : StepKind::convolution_backward_weights, built,
+       {{DNNL_ARG_SRC, built.src, src, nullptr},
         {DNNL_ARG_DIFF_DST, built.dst, diff_dst, nullptr},
         {DNNL_ARG_DIFF_WEIGHTS, built.weights, partial, nullptr}},
-       {value(node.src).tensor, diff_dst}, {partial});
+       {src, diff_dst}, {partial});
   out_->partials.emplace_back(node.weights->index,
                               in_partial_layout(partial, built.weights, gradient.desc, node.name));
+}
+
+void Lowering::backward_data(const Node& node, TensorId diff_dst) {
+  const Built built = node.linear ? onednn::linear_backward_data(node.forward)
+                                  : onednn::convolution_backward_data(node.forward, node.window);
+  const float* w = shared_.parameters.copy(*node.weights, Parameters::Content::used, built.weights);
+  const TensorId diff_src = new_diff(node.src, node.name);
+  call(node.name, node.linear ? StepKind::linear : StepKind::convolution_backward_data, built,
+       {{DNNL_ARG_DIFF_DST, built.dst, diff_dst, nullptr},
+        {DNNL_ARG_WEIGHTS, built.weights, -1, w},
+        {DNNL_ARG_DIFF_SRC, built.src, diff_src, nullptr}},
+       {diff_dst}, {diff_src});
 }
 
 void Lowering::prepare_gradient(Shared::WeightGradient& gradient, const Desc& desc, const ParameterSlot& slot,

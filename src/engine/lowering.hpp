@@ -132,6 +132,10 @@ class Lowering {
 
   void backward_product(Node& node);
 
+  void backward_weights(const Node& node, TensorId diff_dst);
+
+  void backward_data(const Node& node, TensorId diff_dst);
+
   void prepare_gradient(Shared::WeightGradient& gradient, const onednn::Desc& desc, const ParameterSlot& slot,
                         const ActivationUnit* unit);
 

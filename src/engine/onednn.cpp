@@ -17,7 +17,7 @@ const dnnl::engine& cpu() {
   return engine;
 }
 
-void use_one_thread() { omp_set_num_threads(1); }
+void use_threads(int threads) { omp_set_num_threads(threads); }
 
 namespace {
 

@@ -13,8 +13,8 @@ namespace qtrain::engine::onednn {
 using Desc = dnnl::memory::desc;
 
 const dnnl::engine& cpu();
-/// Tells oneDNN's OpenMP runtime that the calling thread works alone. Every engine thread calls it once.
-void use_one_thread();
+/// Tells oneDNN's OpenMP runtime how many threads the calling one may use. Every engine thread works alone.
+void use_threads(int threads);
 
 Desc any(const dnnl::memory::dims& dims);
 Desc plain(const dnnl::memory::dims& dims);  ///< row major

@@ -1,0 +1,25 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "base/error.hpp"
+#include "run/bench.hpp"
+
+int main(int argc, char** argv) {
+  qtrain::run::BenchRequest request;
+  CLI::App app("Times ResNet-20 training beside oneDNN's bare convolutions and a peer.", "qtrain_bench");
+  app.add_option("--threads", request.threads, "threads of engine and convolutions")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--batch", request.batch, "images a batch")->check(CLI::Range(1, 4096));
+  app.add_option("--rounds", request.rounds, "rounds of engine, convolutions and peer in turn")
+      ->check(CLI::Range(1, 100));
+  app.add_option("--steps", request.steps, "training steps a round")->check(CLI::Range(1, 1000));
+  app.add_option("--peer", request.peer, "command that prints a JSON line with train_images_per_second");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    qtrain::run::benchmark(request);
+    return 0;
+  } catch (const qtrain::Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return static_cast<int>(error.code());
+  }
+}

@@ -1,0 +1,167 @@
+#include "run/bench.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/random.hpp"
+#include "engine/bare_convolutions.hpp"
+#include "engine/engine.hpp"
+#include "kernels/kernels.hpp"
+#include "run/experiment.hpp"
+#include "run/machine.hpp"
+#include "train/updater.hpp"
+
+namespace qtrain::run {
+
+namespace {
+
+constexpr const char* kSpec = R"(
+name: bench
+dataset: {name: shapes10}
+model: {name: resnet20}
+quantize:
+  weights: {method: binary_connect}
+  activations: {quantizer: quantized_relu, bits: 4, ste: clipped_relu}
+  skip: [first, last]
+train: {epochs: 1, optimizer: {name: sgd, learning_rate: 0.01, momentum: 0.9, weight_decay: 1.0e-4}}
+)";
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+/// A network in training on one batch that stays in memory.
+class Subject {
+ public:
+  Subject(const ExperimentSpec& experiment, const BenchRequest& request)
+      : stage_(experiment.stages.front()),
+        batch_(request.batch),
+        engine_(stage_.graph, training_stage(stage_, experiment.seed).quantization, {},
+                {.threads = request.threads, .shard = stage_.engine.shard, .batch = request.batch}),
+        updater_(engine_, stage_.train.optimizer),
+        images_(static_cast<std::size_t>(request.batch) * element_count(stage_.graph.input)) {
+    RandomStream random(1, Purpose::test);
+    for (float& x : images_) x = random.normal();
+    for (int n = 0; n < batch_; ++n) labels_.push_back(static_cast<std::int32_t>(random.below(10)));
+  }
+
+  double train_seconds() {
+    return seconds([&] {
+      engine_.use_weights({});
+      engine_.train(images_, labels_);
+      updater_.step(stage_.train.optimizer.learning_rate, step_++);
+      engine_.settle({});
+    });
+  }
+  double evaluate_seconds() {
+    return seconds([&] { engine_.evaluate(images_, labels_); });
+  }
+  engine::Engine& engine() { return engine_; }
+
+ private:
+  template <class Work>
+  static double seconds(Work&& work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+  const StageSpec& stage_;
+  int batch_;
+  engine::Engine engine_;
+  train::Updater updater_;
+  std::vector<float> images_;
+  std::vector<std::int32_t> labels_;
+  std::int64_t step_ = 0;
+};
+
+/// Runs the peer once; its images/s in training.
+double ask_peer(const std::string& command) {
+  FILE* pipe = popen(command.c_str(), "r");
+  if (pipe == nullptr) fail(ExitCode::failed, "cannot start the peer: {}", command);
+  std::string text;
+  std::array<char, 512> part{};
+  while (std::fgets(part.data(), part.size(), pipe) != nullptr) text += part.data();
+  const int status = pclose(pipe);
+  const auto line = nlohmann::json::parse(text, nullptr, false);
+  if (status != 0 || !line.is_object() || !line.contains("train_images_per_second"))
+    fail(ExitCode::failed, "the peer failed or printed no JSON line with train_images_per_second: {}",
+         command);
+  return line["train_images_per_second"];
+}
+
+void print_profile(const engine::Profile& profile, int steps, int threads) {
+  double total = 0;
+  for (const auto& row : profile.rows) total += row.seconds;
+  fmt::print("\nthe training step by kind, milliseconds a thread\n");
+  for (const auto& row : profile.rows)
+    fmt::print("  {:<30} {:8.2f}  {:5.1f} %\n", row.kind, 1e3 * row.seconds / steps / threads,
+               100 * row.seconds / total);
+}
+
+}  // namespace
+
+void benchmark(const BenchRequest& request) {
+  spec::Document document = spec::Document::parse(kSpec, "bench");
+  const ExperimentSpec experiment = read_experiment(document);
+  const model::Graph& graph = experiment.stages.front().graph;
+  const auto macs = model::multiply_accumulates(graph);
+  const double forward_macs = static_cast<double>(std::accumulate(macs.begin(), macs.end(), std::int64_t{0}));
+  const double first_macs = static_cast<double>(*std::ranges::find_if(macs, [](auto m) { return m > 0; }));
+  const double train_macs = 3 * forward_macs - first_macs;
+
+  Subject subject(experiment, request);
+  for (int k = 0; k < 3; ++k) subject.train_seconds();
+  subject.engine().reset_profile();
+  std::vector<double> ours, peers, ratios, bare;
+  engine::BareConvolutions convolutions;
+  double peak = 0;
+  for (int round = 0; round < request.rounds; ++round) {
+    std::vector<double> steps;
+    for (int k = 0; k < request.steps; ++k) steps.push_back(subject.train_seconds());
+    ours.push_back(median(steps));
+    convolutions = engine::time_bare_convolutions(graph, request.batch, request.threads, 5);
+    bare.push_back(convolutions.sum());
+    peak = std::max(peak, measure_peak(request.threads));
+    if (request.peer.empty()) continue;
+    peers.push_back(ask_peer(request.peer));
+    ratios.push_back(request.batch / ours.back() / peers.back());
+  }
+  const engine::Profile profile = subject.engine().profile();
+  std::vector<double> inference;
+  for (int k = 0; k < request.steps; ++k) inference.push_back(subject.evaluate_seconds());
+
+  const double step = median(ours), images = request.batch / step;
+  fmt::print("{}, {} threads, {}, ResNet-20, binary weights, 4-bit activations, float32, batch {}\n",
+             cpu_model(), request.threads, kernels::active().isa, request.batch);
+  fmt::print("  training                      {:8.0f} images/s, {:.1f} ms a step (median of {} x {})\n",
+             images, 1e3 * step, request.rounds, request.steps);
+  fmt::print("  inference                     {:8.0f} images/s\n", request.batch / median(inference));
+  fmt::print("  float32 peak, measured        {:8.1f} GMAC/s; training reaches {:.2f} of it\n", peak * 1e-9,
+             images * train_macs / peak);
+  fmt::print(
+      "  bare oneDNN convolutions      {:8.1f} ms (last round: forward {:.1f}, data {:.1f}, weights {:.1f}); "
+      "training reaches {:.2f} of their speed\n",
+      1e3 * median(bare), 1e3 * convolutions.forward, 1e3 * convolutions.backward_data,
+      1e3 * convolutions.backward_weights, median(bare) / step);
+  fmt::print("  memory                        {:8.0f} MB of tensors, {:.0f} MB peak of the process\n",
+             static_cast<double>(subject.engine().memory_bytes()) / 1e6,
+             static_cast<double>(peak_memory_bytes()) / 1e6);
+  if (!peers.empty())
+    fmt::print(
+        "  peer                          {:8.0f} images/s; this is {:.2f} times as fast (median of pairs)\n",
+        median(peers), median(ratios));
+  print_profile(profile, request.rounds * request.steps, request.threads);
+}
+
+}  // namespace qtrain::run
