@@ -1,0 +1,22 @@
+#pragma once
+#include "datasets/dataset.hpp"
+#include "engine/engine.hpp"
+#include "optim/optimizer.hpp"
+
+namespace qtrain::train {
+
+/// One stage of training, ready to run. What the pointers name must outlive the Trainer.
+struct Stage {
+  const model::Graph* graph = nullptr;
+  engine::Quantization quantization;
+  engine::Loss loss;
+  engine::Options options;
+  const optim::OptimizerSpec* optimizer = nullptr;
+  const optim::ScheduleSpec* schedule = nullptr;
+  const datasets::DatasetSpec* loader = nullptr;  ///< batch size, order, augmentation
+  int epochs = 0;
+  int index = 0;        ///< 0-based, among the stages
+  int first_epoch = 0;  ///< epochs of the stages before
+};
+
+}  // namespace qtrain::train

@@ -1,0 +1,214 @@
+#include "train/trainer.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include "train/weights.hpp"
+
+namespace qtrain::train {
+namespace {
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double mean(double sum, std::int64_t count) { return count > 0 ? sum / static_cast<double>(count) : 0; }
+
+double rate(std::int64_t images, double seconds) {
+  return seconds > 0 ? static_cast<double>(images) / seconds : 0;
+}
+
+std::vector<std::vector<float>> method_states(const engine::Engine& engine) {
+  std::vector<std::vector<float>> states;
+  for (const engine::ParameterSlot& slot : engine.slots())
+    if (slot.method != nullptr)
+      for (const std::span<float> state : slot.method->state())
+        states.emplace_back(state.begin(), state.end());
+  return states;
+}
+
+void restore_method_states(const engine::Engine& engine, const std::vector<std::vector<float>>& states) {
+  std::size_t next = 0;
+  for (const engine::ParameterSlot& slot : engine.slots())
+    if (slot.method != nullptr)
+      for (const std::span<float> state : slot.method->state())
+        std::ranges::copy(states[next++], state.begin());
+}
+
+}  // namespace
+
+Diverged::Diverged(int at_epoch, std::int64_t at_step, std::string at_layer)
+    : Error(
+          ExitCode::diverged,
+          fmt::format(
+              "the loss is not a finite number at step {} of epoch {}, first seen at {}; lower the learning "
+              "rate or add warm-up",
+              at_step, at_epoch, at_layer)),
+      epoch(at_epoch),
+      step(at_step),
+      layer(std::move(at_layer)) {}
+
+Trainer::Trainer(Stage stage, const datasets::Dataset& data)
+    : stage_(std::move(stage)),
+      engine_(*stage_.graph, stage_.quantization, stage_.loss, stage_.options),
+      updater_(engine_, *stage_.optimizer),
+      train_loader_(data.train, data.normalization, *stage_.loader, true),
+      test_loader_(data.test, data.normalization, *stage_.loader, false) {
+  engine_.use_weights(context(0));
+  weight_watch_.start(engine_);
+}
+
+void Trainer::start_from(const std::vector<NamedTensor>& tensors, const std::string& source) {
+  load_tensors(engine_, tensors, source);
+  engine_.use_weights(context(0));
+  weight_watch_.start(engine_);
+}
+
+double Trainer::learning_rate(std::int64_t step) const {
+  return stage_.optimizer->learning_rate *
+         stage_.schedule->factor({.step = step,
+                                  .steps_per_epoch = train_loader_.batches_per_epoch(),
+                                  .epochs = std::max(stage_.epochs, 1)});
+}
+
+/// What the hooks of step `step` know. One context serves used, pulled and settled of the same step.
+quant::WeightContext Trainer::context(std::int64_t step) const {
+  quant::WeightContext result;
+  result.seed = stage_.options.seed;
+  result.step = step;
+  result.steps_per_epoch = train_loader_.batches_per_epoch();
+  result.epochs = std::max(stage_.epochs, 1);
+  result.learning_rate = learning_rate(step);
+  result.second_moment = updater_.second_moment();
+  return result;
+}
+
+void Trainer::check_finite(double loss, const datasets::Batch& batch, std::int64_t step) {
+  if (std::isfinite(loss)) return;
+  throw Diverged(epoch_number(), step, engine_.locate_non_finite(batch.images, batch.labels));
+}
+
+void Trainer::train_batch(const datasets::Batch& batch) {
+  const quant::WeightContext now = context(position_.step);
+  engine_.use_weights(now);
+  const engine::BatchResult result = engine_.train(batch.images, batch.labels);
+  check_finite(result.loss, batch, position_.step + 1);
+  updater_.step(now.learning_rate, position_.step);
+  engine_.settle(now);
+  ++position_.step;
+  ++position_.batch;
+  sums_.loss += result.loss;
+  sums_.correct += result.correct;
+  sums_.count += result.count;
+}
+
+std::optional<EpochRecord> Trainer::run_epoch(const Watch& watch) {
+  const int epoch = epoch_number();
+  epoch_seconds_ = 0;
+  epoch_images_ = 0;
+  train_loader_.start({.seed = stage_.options.seed, .epoch = epoch - 1}, static_cast<int>(position_.batch));
+  datasets::Batch batch;
+  for (double started = seconds_now(); train_loader_.next(batch); started = seconds_now()) {
+    train_batch(batch);
+    const double seconds = seconds_now() - started;
+    clock_.train_seconds += seconds;
+    clock_.train_images += batch.count;
+    epoch_seconds_ += seconds;
+    epoch_images_ += batch.count;
+    const Progress progress{.training = true,
+                            .epoch = epoch,
+                            .batch = static_cast<int>(position_.batch),
+                            .batches = train_loader_.batches_per_epoch(),
+                            .loss = mean(sums_.loss, sums_.count),
+                            .images_per_second = rate(epoch_images_, epoch_seconds_)};
+    if (!watch(progress)) return std::nullopt;
+  }
+  EpochRecord record;
+  record.epoch = epoch;
+  record.stage = stage_.index + 1;
+  record.learning_rate = learning_rate(std::max<std::int64_t>(position_.step - 1, 0));
+  record.train_loss = mean(sums_.loss, sums_.count);
+  record.train_accuracy = mean(static_cast<double>(sums_.correct), sums_.count);
+  if (!evaluate_into(record, watch)) return std::nullopt;
+  ++position_.epoch;
+  position_.batch = 0;
+  sums_ = {};
+  return record;
+}
+
+std::optional<EpochRecord> Trainer::evaluate(const Watch& watch) {
+  EpochRecord record;
+  if (!evaluate_into(record, watch)) return std::nullopt;
+  return record;
+}
+
+/// Methods may keep state that use_weights changes; an evaluation given up leaves it as it was.
+bool Trainer::evaluate_into(EpochRecord& record, const Watch& watch) {
+  const std::vector<std::vector<float>> states = method_states(engine_);
+  Sums used, quantized;
+  engine_.use_weights(context(position_.step));
+  if (!weight_watch_.empty()) record.change = weight_watch_.measure(engine_);
+  const std::vector<float> used_weights = quantized_used();
+  bool complete = evaluate_pass(watch, used);
+  if (complete) {
+    finalize();
+    quantized = used;
+    if (quantized_used() != used_weights) complete = evaluate_pass(watch, quantized = Sums{});
+  }
+  if (!complete) {
+    restore_method_states(engine_, states);
+    return false;
+  }
+  record.val_loss = mean(used.loss, used.count);
+  record.val_accuracy = mean(static_cast<double>(used.correct), used.count);
+  record.quantized_val_loss = mean(quantized.loss, quantized.count);
+  record.quantized_val_accuracy = mean(static_cast<double>(quantized.correct), quantized.count);
+  return true;
+}
+
+std::vector<float> Trainer::quantized_used() const {
+  std::vector<float> values;
+  for (const engine::ParameterSlot& slot : engine_.slots()) {
+    if (slot.method == nullptr) continue;
+    const std::span<const float> w = engine_.used(slot);
+    values.insert(values.end(), w.begin(), w.end());
+  }
+  return values;
+}
+
+bool Trainer::evaluate_pass(const Watch& watch, Sums& sums) {
+  test_loader_.start({.seed = stage_.options.seed, .epoch = 0});
+  datasets::Batch batch;
+  int done = 0;
+  const double pass_started = seconds_now();
+  for (double started = pass_started; test_loader_.next(batch); started = seconds_now()) {
+    const engine::BatchResult result = engine_.evaluate(batch.images, batch.labels);
+    check_finite(result.loss, batch, position_.step);
+    sums.loss += result.loss;
+    sums.correct += result.correct;
+    sums.count += result.count;
+    clock_.eval_seconds += seconds_now() - started;
+    clock_.eval_images += batch.count;
+    const Progress progress{.training = false,
+                            .epoch = epoch_number(),
+                            .batch = ++done,
+                            .batches = test_loader_.batches_per_epoch(),
+                            .loss = mean(sums.loss, sums.count),
+                            .images_per_second = rate(sums.count, seconds_now() - pass_started)};
+    if (!watch(progress)) return false;
+  }
+  return true;
+}
+
+void Trainer::finalize() { engine_.use_weights(context(position_.step), true); }
+
+void Trainer::add_to_clock(const Clock& earlier) {
+  clock_.train_seconds += earlier.train_seconds;
+  clock_.eval_seconds += earlier.eval_seconds;
+  clock_.train_images += earlier.train_images;
+  clock_.eval_images += earlier.eval_images;
+}
+
+}  // namespace qtrain::train

@@ -1,0 +1,124 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "datasets/dataset.hpp"
+#include "engine/engine.hpp"
+#include "tensor/safetensors.hpp"
+#include "train/stage.hpp"
+#include "train/updater.hpp"
+#include "train/weight_change.hpp"
+
+namespace qtrain::train {
+
+/// One epoch's numbers; losses are means over images, accuracies fractions.
+struct EpochRecord {
+  int epoch = 0;             ///< from 1, over all stages
+  int stage = 0;             ///< from 1
+  double learning_rate = 0;  ///< of the epoch's last step
+  double train_loss = 0;     ///< as the weights were when each batch came
+  double train_accuracy = 0;
+  double val_loss = 0;  ///< with the weights that training uses, on the test split
+  double val_accuracy = 0;
+  double quantized_val_loss = 0;  ///< with the exactly quantized weights
+  double quantized_val_accuracy = 0;
+  std::optional<WeightChange> change;  ///< empty when no weight is quantized
+};
+
+/// Where a pass stands, told after each batch.
+struct Progress {
+  bool training = true;  ///< false: evaluating
+  int epoch = 0;         ///< from 1, over all stages
+  int batch = 0;         ///< done
+  int batches = 0;
+  double loss = 0;  ///< mean over the images so far
+  double images_per_second = 0;
+};
+
+/// Called after each batch; false asks to stop. When training, the trainer's state is then whole and may be
+/// saved.
+using Watch = std::function<bool(const Progress&)>;
+
+/// Wall-clock seconds and images, over all starts of a run.
+struct Clock {
+  double train_seconds = 0, eval_seconds = 0;
+  std::int64_t train_images = 0, eval_images = 0;
+};
+
+/// A loss that is no finite number: where and when. Its exit code is `diverged`.
+class Diverged final : public Error {
+ public:
+  Diverged(int at_epoch, std::int64_t at_step, std::string at_layer);
+  int epoch;
+  std::int64_t step;  ///< from 1, within the stage
+  std::string layer;
+};
+
+/// Trains one stage. Its state is whole between any two steps: saved and restored there, it goes on to the
+/// same bits.
+class Trainer {
+ public:
+  /// `data` and what `stage` names must outlive it.
+  Trainer(Stage stage, const datasets::Dataset& data);
+
+  engine::Engine& engine() { return engine_; }
+  bool finished() const { return position_.epoch >= stage_.epochs; }
+
+  /// Starts from these weights instead of the seed's (weights.hpp). Before the first epoch.
+  void start_from(const std::vector<NamedTensor>& tensors, const std::string& source);
+  /// Goes on to the end of the epoch; empty if `watch` asked to stop. Throws Diverged.
+  std::optional<EpochRecord> run_epoch(const Watch& watch);
+  /// Evaluates the state as it is; only the validation fields are set. Empty if `watch` asked to stop.
+  std::optional<EpochRecord> evaluate(const Watch& watch);
+  /// Makes the exactly quantized weights w* = F(u) the used ones.
+  void finalize();
+
+  /// Everything that the rest of training depends on: latents under their parameter names, optimizer state,
+  /// running statistics, methods' own state, position within the epoch and its sums.
+  std::vector<NamedTensor> save();
+  /// Takes back what save() gave for the same stage. An Error (data) says what does not fit.
+  void restore(const SafetensorsFile& file);
+  /// Index of the stage that a checkpoint stands in.
+  static int stage_of(const SafetensorsFile& file);
+  const Clock& clock() const { return clock_; }
+  void add_to_clock(const Clock& earlier);
+
+ private:
+  struct Position {
+    std::int64_t epoch = 0;  ///< finished, in this stage
+    std::int64_t batch = 0;  ///< next, in the epoch
+    std::int64_t step = 0;   ///< optimizer steps done in this stage
+  };
+  struct Sums {
+    double loss = 0;
+    std::int64_t correct = 0, count = 0;
+  };
+
+  double learning_rate(std::int64_t step) const;
+  quant::WeightContext context(std::int64_t step) const;
+  void train_batch(const datasets::Batch& batch);
+  bool evaluate_pass(const Watch& watch, Sums& sums);
+  bool evaluate_into(EpochRecord& record, const Watch& watch);
+  std::vector<float> quantized_used() const;
+  void check_finite(double loss, const datasets::Batch& batch, std::int64_t step);
+  int epoch_number() const { return stage_.first_epoch + static_cast<int>(position_.epoch) + 1; }
+
+  Stage stage_;
+  engine::Engine engine_;
+  Updater updater_;
+  datasets::Loader train_loader_;
+  datasets::Loader test_loader_;
+  WeightWatch weight_watch_;
+  Position position_;
+  Sums sums_;
+  Clock clock_;
+  double epoch_seconds_ = 0;  ///< of this epoch in this session, for the rate shown
+  std::int64_t epoch_images_ = 0;
+};
+
+}  // namespace qtrain::train

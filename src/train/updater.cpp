@@ -1,0 +1,59 @@
+#include "train/updater.hpp"
+
+#include <algorithm>
+
+#include "train/checkpoint.hpp"
+
+namespace qtrain::train {
+
+Updater::Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer)
+    : engine_(engine), optimizer_(optimizer), names_(optimizer.rule->slot_names()) {
+  for (std::size_t i = 0; i < names_.size(); ++i) state_.emplace_back(engine.latents().size());
+  for (const engine::ParameterSlot& slot : engine.slots()) {
+    const bool decays = slot.kind != engine::ParameterSlot::Kind::learned;
+    const double factor = slot.learning_rate_factor;
+    Run* last = runs_.empty() ? nullptr : &runs_.back();
+    if (last != nullptr && last->decays == decays && last->rate_factor == factor &&
+        last->offset + last->size == slot.offset)
+      last->size += slot.size;
+    else
+      runs_.push_back(
+          {.offset = slot.offset, .size = slot.size, .rate_factor = factor, .decays = decays, .slots = {}});
+  }
+  for (Run& run : runs_)
+    for (AlignedBuffer<float>& array : state_)
+      run.slots.push_back(array.span().subspan(run.offset, run.size));
+}
+
+void Updater::step(double learning_rate, std::int64_t step) {
+  const std::span<float> gradients = engine_.gradients();
+  for (const engine::ParameterSlot& slot : engine_.slots()) {
+    if (slot.gradient_limit <= 0) continue;
+    const auto limit = static_cast<float>(slot.gradient_limit);
+    for (float& g : gradients.subspan(slot.offset, slot.size)) g = std::clamp(g, -limit, limit);
+  }
+  for (const Run& run : runs_)
+    optimizer_.rule->update({.u = engine_.latents().subspan(run.offset, run.size),
+                             .g = gradients.subspan(run.offset, run.size),
+                             .slots = run.slots,
+                             .learning_rate = learning_rate * run.rate_factor,
+                             .weight_decay = run.decays ? optimizer_.weight_decay : 0,
+                             .step = step});
+}
+
+std::span<const float> Updater::second_moment() const {
+  const int slot = optimizer_.rule->second_moment_slot();
+  return slot < 0 ? std::span<const float>() : state_[static_cast<std::size_t>(slot)].span();
+}
+
+void Updater::save(std::vector<NamedTensor>& tensors) const {
+  for (std::size_t i = 0; i < state_.size(); ++i)
+    tensors.push_back(flat_tensor("optimizer/" + names_[i], state_[i].span()));
+}
+
+void Updater::restore(const SafetensorsFile& file) {
+  for (std::size_t i = 0; i < state_.size(); ++i)
+    restore_floats(file, "optimizer/" + names_[i], state_[i].span());
+}
+
+}  // namespace qtrain::train

@@ -1,0 +1,43 @@
+#pragma once
+#include <vector>
+
+#include "base/aligned.hpp"
+#include "engine/engine.hpp"
+#include "optim/optimizer.hpp"
+#include "tensor/safetensors.hpp"
+
+namespace qtrain::train {
+
+/// Applies the base optimizer to all latents and owns its state. Neighbouring slots with equal settings are
+/// updated as one run of memory. Weight decay goes to weights, biases and batch-norm parameters, as the
+/// papers' codes do, not to learned quantizer values; those have their own rate factor and gradient limit.
+class Updater {
+ public:
+  /// `engine` and `optimizer` must outlive it.
+  Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer);
+
+  /// One step with the engine's gradients (those of learned values are clamped in place). `step` is 0-based.
+  void step(double learning_rate, std::int64_t step);
+  /// The optimizer's second moments, one per latent; empty if it keeps none.
+  std::span<const float> second_moment() const;
+
+  void save(std::vector<NamedTensor>& tensors) const;
+  void restore(const SafetensorsFile& file);
+
+ private:
+  struct Run {
+    std::size_t offset = 0;
+    std::size_t size = 0;
+    double rate_factor = 1;
+    bool decays = false;
+    std::vector<std::span<float>> slots;
+  };
+
+  engine::Engine& engine_;
+  const optim::OptimizerSpec& optimizer_;
+  std::vector<std::string> names_;
+  std::vector<AlignedBuffer<float>> state_;
+  std::vector<Run> runs_;
+};
+
+}  // namespace qtrain::train

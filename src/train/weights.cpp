@@ -1,0 +1,122 @@
+#include "train/weights.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <string_view>
+
+#include "base/cast.hpp"
+#include "base/error.hpp"
+
+namespace qtrain::train {
+namespace {
+
+using Slot = engine::ParameterSlot;
+
+std::span<float> latent(engine::Engine& engine, const Slot& slot) {
+  return engine.latents().subspan(slot.offset, slot.size);
+}
+
+void append_statistics(const engine::Engine& engine, std::vector<NamedTensor>& tensors) {
+  for (const engine::StatisticsSlot& slot : engine.statistics())
+    tensors.push_back(NamedTensor::of(slot.name, {narrow<std::int64_t>(slot.values.size())},
+                                      std::span<const float>(slot.values)));
+}
+
+/// Whether a name is that of a parameter or statistic, which every file for the same model has.
+bool belongs_to_model(std::string_view name) {
+  static constexpr std::array<std::string_view, 6> kEndings = {
+      ".weight", ".bias", ".gamma", ".beta", ".running_mean", ".running_variance"};
+  return std::ranges::any_of(kEndings, [&](std::string_view ending) { return name.ends_with(ending); });
+}
+
+/// Tensors by name, and what did not fit.
+class Source {
+ public:
+  explicit Source(const std::vector<NamedTensor>& tensors) {
+    for (const NamedTensor& tensor : tensors) by_name_.emplace(tensor.name, &tensor);
+  }
+
+  /// The tensor to take, or nullptr after noting why not.
+  const NamedTensor* take(const std::string& name, const Shape& shape, bool required) {
+    const auto found = by_name_.find(name);
+    if (found == by_name_.end()) {
+      if (required) missing_.push_back(name);
+      return nullptr;
+    }
+    const NamedTensor* tensor = found->second;
+    by_name_.erase(found);
+    if (tensor->shape == shape && tensor->dtype == Dtype::f32) return tensor;
+    other_shape_.push_back(
+        fmt::format("{} (is {}, must be float32 {})", name, to_string(tensor->shape), to_string(shape)));
+    return nullptr;
+  }
+
+  void fail_if_unfit(const std::string& source) const {
+    std::vector<std::string> foreign;
+    for (const auto& item : by_name_)
+      if (belongs_to_model(item.first)) foreign.push_back(item.first);
+    std::vector<std::string> parts;
+    const auto add = [&parts](const char* what, const std::vector<std::string>& names) {
+      if (!names.empty()) parts.push_back(fmt::format("{} {}", what, fmt::join(names, ", ")));
+    };
+    add("it lacks", missing_);
+    add("other shapes or types:", other_shape_);
+    add("not in this model:", foreign);
+    if (!parts.empty())
+      fail(ExitCode::data, "{} does not fit the model, use weights of the same architecture: {}", source,
+           fmt::join(parts, "; "));
+  }
+
+ private:
+  std::map<std::string, const NamedTensor*> by_name_;
+  std::vector<std::string> missing_, other_shape_;
+};
+
+}  // namespace
+
+std::vector<NamedTensor> used_tensors(const engine::Engine& engine) {
+  std::vector<NamedTensor> tensors;
+  for (const Slot& slot : engine.slots())
+    tensors.push_back(NamedTensor::of(slot.name, slot.shape, engine.used(slot)));
+  append_statistics(engine, tensors);
+  return tensors;
+}
+
+std::vector<NamedTensor> latent_tensors(engine::Engine& engine) {
+  std::vector<NamedTensor> tensors;
+  for (const Slot& slot : engine.slots()) {
+    const bool one_value_a_weight = slot.size == element_count(slot.shape);
+    const std::span<const float> values = one_value_a_weight ? latent(engine, slot) : engine.used(slot);
+    tensors.push_back(NamedTensor::of(slot.name, slot.shape, values));
+  }
+  append_statistics(engine, tensors);
+  return tensors;
+}
+
+void load_tensors(engine::Engine& engine, const std::vector<NamedTensor>& tensors,
+                  const std::string& source) {
+  Source from(tensors);
+  std::vector<const NamedTensor*> of_slot, of_statistic;
+  for (const Slot& slot : engine.slots())
+    of_slot.push_back(from.take(slot.name, slot.shape, slot.kind != Slot::Kind::learned));
+  for (const engine::StatisticsSlot& slot : engine.statistics())
+    of_statistic.push_back(from.take(slot.name, {narrow<std::int64_t>(slot.values.size())}, true));
+  from.fail_if_unfit(source);
+  for (const Slot& slot : engine.slots()) {
+    const NamedTensor* tensor = of_slot[static_cast<std::size_t>(slot.index)];
+    if (tensor == nullptr) continue;
+    const std::vector<float> values = tensor->floats();
+    if (slot.method != nullptr)
+      slot.method->initialize(values, latent(engine, slot));
+    else
+      std::ranges::copy(values, latent(engine, slot).begin());
+  }
+  for (std::size_t i = 0; i < of_statistic.size(); ++i)
+    std::ranges::copy(of_statistic[i]->floats(), engine.statistics()[i].values.begin());
+}
+
+}  // namespace qtrain::train

@@ -1,0 +1,23 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "engine/engine.hpp"
+#include "tensor/safetensors.hpp"
+
+namespace qtrain::train {
+
+/// The network as used for inference: each slot's used values (so call Engine::use_weights first; with final
+/// = true for exactly quantized weights) under its parameter name, then the running statistics.
+std::vector<NamedTensor> used_tensors(const engine::Engine& engine);
+
+/// What a next stage continues from: as used_tensors, but the latent of a quantized weight where it has one
+/// value a weight.
+std::vector<NamedTensor> latent_tensors(engine::Engine& engine);
+
+/// Sets parameters and running statistics by name; a quantized weight's latent is what its method makes of
+/// the given weights. Learned quantizer values are taken where present. An Error (data) names `source` and
+/// lists every tensor that is missing, has another shape, or is a parameter of another model.
+void load_tensors(engine::Engine& engine, const std::vector<NamedTensor>& tensors, const std::string& source);
+
+}  // namespace qtrain::train

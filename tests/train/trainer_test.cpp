@@ -1,0 +1,180 @@
+#include "train/trainer.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+
+#include "train/weights.hpp"
+
+namespace qtrain::train {
+namespace {
+
+using Words = std::vector<std::string>;
+
+const Words kQuantized = {"weights.method=binary_connect", "activations.quantizer=quantized_relu",
+                          "activations.alpha=learned"};
+const Words kSgd = {"optimizer.name=sgd", "optimizer.learning_rate=0.05", "optimizer.momentum=0.9"};
+const Words kAdam = {"optimizer.name=adam", "optimizer.learning_rate=0.01"};
+
+Words operator+(Words a, const Words& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+/// A small experiment on generated images, with every object a Stage points to.
+struct Experiment {
+  explicit Experiment(const Words& overrides = kQuantized + kSgd) {
+    const Words words = Words{"dataset.name=shapes10", "dataset.batch_size=32",     "dataset.limit.train=160",
+                              "dataset.limit.test=64", "dataset.augment.flip=true", "model.name=mlp",
+                              "model.widths=[24]"} +
+                        overrides;
+    spec::Document document = spec::Document::parse("{}", "test", words);
+    spec::Reader root = document.root();
+    dataset.read(root.group("dataset", ""));
+    loaded = datasets::load(dataset);
+    graph = model.read(root.group("model", ""), {3, 32, 32}, 10);
+    weights.read(root.group("weights", ""));
+    activations.read(root.group("activations", ""));
+    optimizer.read(root.group("optimizer", ""));
+    schedule.read(root.group("schedule", ""));
+    document.diagnostics().throw_if_any();
+  }
+
+  Stage stage(int epochs = 2, int threads = 1) const {
+    Stage result;
+    result.graph = &graph;
+    const std::vector<model::Parameter> parameters = model::parameters(graph);
+    result.quantization.weights.resize(parameters.size());
+    for (std::size_t i = 0; i < parameters.size(); ++i)
+      if (weights.method != "none" && parameters[i].kind == model::Parameter::Kind::weight)
+        result.quantization.weights[i] = weights.make;
+    result.quantization.activations = activations.make;
+    result.quantization.ste = activations.make_ste;
+    result.options = {.threads = threads, .shard = 8, .batch = dataset.batch_size, .seed = 5};
+    result.optimizer = &optimizer;
+    result.schedule = &schedule;
+    result.loader = &dataset;
+    result.epochs = epochs;
+    return result;
+  }
+
+  datasets::DatasetSpec dataset;
+  datasets::Loaded loaded;
+  model::ModelSpec model;
+  model::Graph graph;
+  quant::WeightSpec weights;
+  quant::ActivationSpec activations;
+  optim::OptimizerSpec optimizer;
+  optim::ScheduleSpec schedule;
+};
+
+const Watch go_on = [](const Progress&) { return true; };
+
+bool same_bytes(const std::vector<NamedTensor>& a, const std::vector<NamedTensor>& b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (a[i].name != b[i].name || a[i].shape != b[i].shape || a[i].bytes != b[i].bytes) return false;
+  return true;
+}
+
+std::vector<double> numbers(const EpochRecord& r) {
+  std::vector<double> values = {r.train_loss, r.train_accuracy, r.val_loss, r.val_accuracy,
+                                r.quantized_val_loss};
+  if (r.change) values.insert(values.end(), {r.change->sign_changes, r.change->quantization_error});
+  return values;
+}
+
+TEST_CASE("training lowers the loss and binary weights stay binary") {
+  const Experiment experiment;
+  Trainer trainer(experiment.stage(6), experiment.loaded.dataset);
+  std::vector<EpochRecord> records;
+  while (!trainer.finished()) records.push_back(*trainer.run_epoch(go_on));
+  CHECK(records.size() == 6);
+  CHECK(records.back().train_loss < records.front().train_loss);
+  CHECK(records.back().epoch == 6);
+  REQUIRE(records.back().change);
+  CHECK(records.back().change->sign_changes > 0);
+  CHECK(records.back().change->layer_sign_changes.size() == 2);
+  for (const engine::ParameterSlot& slot : trainer.engine().slots())
+    if (slot.method != nullptr)
+      for (const float w : trainer.engine().used(slot)) REQUIRE(std::abs(w) == 1.0f);
+}
+
+TEST_CASE("stopped after any batch, saved and restored elsewhere, training goes on to the same bits") {
+  for (const Words& rule : {kSgd, kAdam}) {
+    const Experiment experiment(kQuantized + rule);
+    Trainer whole(experiment.stage(), experiment.loaded.dataset);
+    std::vector<EpochRecord> expected;
+    while (!whole.finished()) expected.push_back(*whole.run_epoch(go_on));
+    const std::vector<NamedTensor> end = whole.save();
+    for (const int stop_after : {1, 4, 5, 6, 7, 9}) {
+      int batches = 0;
+      const Watch stop = [&](const Progress&) { return ++batches != stop_after; };
+      Trainer first(experiment.stage(), experiment.loaded.dataset);
+      std::vector<EpochRecord> records;
+      while (const std::optional<EpochRecord> record = first.run_epoch(stop)) records.push_back(*record);
+      Trainer second(experiment.stage(2, 2), experiment.loaded.dataset);
+      second.restore({.tensors = first.save(), .metadata = {}});
+      while (!second.finished()) records.push_back(*second.run_epoch(go_on));
+      REQUIRE(records.size() == expected.size());
+      for (std::size_t i = 0; i < records.size(); ++i) CHECK(numbers(records[i]) == numbers(expected[i]));
+      CHECK_MESSAGE(same_bytes(second.save(), end), "stopped after " << stop_after);
+    }
+  }
+}
+
+TEST_CASE("a checkpoint that does not fit is refused") {
+  const Experiment experiment;
+  Trainer trainer(experiment.stage(), experiment.loaded.dataset);
+  SafetensorsFile file{.tensors = trainer.save(), .metadata = {}};
+  const auto refused = [&](const char* with) {
+    CHECK_THROWS_WITH_AS(trainer.restore(file), doctest::Contains(with), Error);
+  };
+  file.tensors.pop_back();
+  refused("trainer/loss");
+  file.tensors = trainer.save();
+  file.tensors[0] = NamedTensor::of(file.tensors[0].name, {1}, std::vector<float>{1});
+  refused("has 1 values");
+  file.tensors = trainer.save();
+  const std::vector<std::int64_t> impossible = {0, 1, 99, 1, 0, 0};
+  for (NamedTensor& tensor : file.tensors)
+    if (tensor.name == "trainer/position")
+      tensor = NamedTensor::of(tensor.name, {6}, std::span<const std::int64_t>(impossible));
+  refused("cannot be");
+}
+
+TEST_CASE("a learning rate without bound ends as diverged, with step and layer") {
+  const Experiment experiment({"optimizer.learning_rate=1e30", "model.batch_norm=false"});
+  Trainer trainer(experiment.stage(), experiment.loaded.dataset);
+  try {
+    while (!trainer.finished()) trainer.run_epoch(go_on);
+    FAIL("must diverge");
+  } catch (const Diverged& diverged) {
+    CHECK(diverged.code() == ExitCode::diverged);
+    CHECK(diverged.epoch == 1);
+    CHECK(diverged.step >= 2);
+    CHECK_FALSE(diverged.layer.empty());
+  }
+}
+
+TEST_CASE("weights are carried by name, and misfits are listed") {
+  const Experiment experiment;
+  Trainer source(experiment.stage(1), experiment.loaded.dataset);
+  source.run_epoch(go_on);
+  const std::vector<NamedTensor> tensors = latent_tensors(source.engine());
+  Trainer target(experiment.stage(1), experiment.loaded.dataset);
+  target.start_from(tensors, "the file");
+  CHECK(same_bytes(latent_tensors(target.engine()), tensors));
+  const Experiment larger(kQuantized + kSgd + Words{"model.widths=[24, 8]"});
+  Trainer other(larger.stage(1), larger.loaded.dataset);
+  CHECK_THROWS_WITH_AS(other.start_from(tensors, "the file"),
+                       doctest::Contains("fc3.weight, fc3.bias, bn2.running_mean"), Error);
+  CHECK_THROWS_WITH_AS(other.start_from(tensors, "the file"), doctest::Contains("fc2.weight (is"), Error);
+  CHECK_THROWS_WITH_AS(target.start_from(latent_tensors(other.engine()), "the file"),
+                       doctest::Contains("not in this model: bn2.beta"), Error);
+}
+
+}  // namespace
+}  // namespace qtrain::train
