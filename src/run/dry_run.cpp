@@ -1,0 +1,87 @@
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "base/random.hpp"
+#include "base/threads.hpp"
+#include "engine/engine.hpp"
+#include "run/console.hpp"
+#include "run/experiment.hpp"
+#include "run/run.hpp"
+
+namespace qtrain::run {
+namespace {
+
+constexpr int kTimedBatches = 3;
+
+/// Seconds of one training step on random images, the best of a few after one to warm up.
+double time_step(engine::Engine& engine, const model::Graph& graph, int batch) {
+  RandomStream random(0, Purpose::generated_data);
+  std::vector<float> images(static_cast<std::size_t>(batch) * element_count(graph.input));
+  std::vector<std::int32_t> labels(static_cast<std::size_t>(batch));
+  for (float& x : images) x = random.uniform(-1, 1);
+  for (std::int32_t& y : labels)
+    y = static_cast<std::int32_t>(random.below(static_cast<std::uint32_t>(graph.classes)));
+  double best = 0;
+  for (int i = 0; i <= kTimedBatches; ++i) {
+    const auto started = std::chrono::steady_clock::now();
+    engine.use_weights({});
+    engine.train(images, labels);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
+    if (i == 1 || (i > 1 && seconds.count() < best)) best = seconds.count();
+  }
+  return best;
+}
+
+std::string bits_text(int bits) { return bits == 32 ? "float" : fmt::format("{} bit", bits); }
+
+void print_layers(const engine::Engine& engine) {
+  std::int64_t parameters = 0, macs = 0;
+  fmt::print("{:<28} {:<20} {:>14} {:>12} {:>14} {:>8} {:>8}  {}\n", "layer", "operation", "output",
+             "parameters", "MACs", "weights", "inputs", "path");
+  for (const engine::LayerInfo& layer : engine.layers()) {
+    const bool weighted = layer.weight_bits != 0;
+    fmt::print("{:<28} {:<20} {:>14} {:>12} {:>14} {:>8} {:>8}  {}\n", layer.name, layer.op,
+               to_string(layer.output), layer.parameters, layer.multiply_accumulates,
+               weighted ? bits_text(layer.weight_bits) : "", weighted ? bits_text(layer.activation_bits) : "",
+               layer.path);
+    parameters += layer.parameters;
+    macs += layer.multiply_accumulates;
+  }
+  fmt::print("{:<28} {:<20} {:>14} {:>12} {:>14}\n", "total", "", "", parameters, macs);
+}
+
+void print_stage(const StageSpec& stage, std::int64_t seed) {
+  const train::Stage setup = training_stage(stage, seed);
+  engine::Engine engine(stage.graph, setup.quantization, setup.loss, setup.options);
+  print_layers(engine);
+  const datasets::Entry& entry = *datasets::find(stage.dataset.name);
+  const int images = stage.dataset.limit.train > 0 ? stage.dataset.limit.train : entry.train_count;
+  const int steps = (images + stage.dataset.batch_size - 1) / stage.dataset.batch_size;
+  const double seconds = time_step(engine, stage.graph, stage.dataset.batch_size);
+  fmt::print("\nthreads {}, shard {} images, memory of the engine {:.1f} MB\n", engine.threads(),
+             stage.engine.shard, static_cast<double>(engine.memory_bytes()) / 1e6);
+  fmt::print(
+      "one step of {} images {:.1f} ms ({:.0f} images/s); an epoch of {} steps about {}, {} epochs about "
+      "{}\n",
+      stage.dataset.batch_size, 1000 * seconds, stage.dataset.batch_size / seconds, steps,
+      duration_text(steps * seconds), stage.train.epochs,
+      duration_text(steps * seconds * stage.train.epochs));
+}
+
+}  // namespace
+
+void dry_run(const Request& request) {
+  spec::Document document = spec::Document::load(request.spec, request.overrides);
+  const ExperimentSpec experiment = read_experiment(document);
+  for (std::size_t i = 0; i < experiment.stages.size(); ++i) {
+    if (experiment.stages.size() > 1)
+      fmt::print("{}stage {} of {}\n", i > 0 ? "\n" : "", i + 1, experiment.stages.size());
+    print_stage(experiment.stages[i], experiment.seed);
+  }
+}
+
+}  // namespace qtrain::run

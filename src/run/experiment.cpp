@@ -1,0 +1,217 @@
+#include "run/experiment.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/threads.hpp"
+
+namespace qtrain::run {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kLargestEpochs = 1'000'000;
+
+void read_train(spec::Reader keys, TrainSpec& train) {
+  keys.field("epochs", train.epochs, spec::between(0, kLargestEpochs),
+             "passes over the training images; 0 writes the initial state");
+  keys.choice("loss", train.loss, {"cross_entropy", "squared_error", "multiclass_hinge", "squared_hinge"},
+              "what is minimised");
+  keys.field("label_smoothing", train.label_smoothing, {.low = 0, .high = 1, .high_open = true},
+             "share of the target spread over all classes; cross_entropy only");
+  train.optimizer.read(keys.group("optimizer", "base optimizer"));
+  train.schedule.read(keys.group("schedule", "learning rate over time"));
+  if (train.label_smoothing > 0 && train.loss != "cross_entropy")
+    keys.mistake("label_smoothing", fmt::format("is {}, must be 0 with loss {}: only cross_entropy has it",
+                                                train.label_smoothing, train.loss));
+  if (train.epochs > 0 && train.schedule.warmup_epochs > train.epochs)
+    keys.mistake("epochs", fmt::format("is {}, must be at least schedule.warmup_epochs = {}", train.epochs,
+                                       train.schedule.warmup_epochs));
+  keys.finish();
+}
+
+void read_quantize(spec::Reader keys, StageSpec& stage) {
+  stage.weights.read(keys.group("weights", "how weights are quantized"));
+  stage.activations.read(
+      keys.group("activations", "how activations are quantized, and their surrogate derivative"));
+  spec::Reader gradients = keys.group("gradients", "how gradients are quantized");
+  std::string method = "none";
+  gradients.choice("method", method, {"none"}, "gradient quantizer");
+  gradients.finish();
+  keys.field("skip", stage.skip,
+             "weights left in float: first, last, or patterns of parameter or layer names with *");
+  std::vector<std::string> unmatched;
+  skipped_weights(stage.graph, stage.skip, unmatched);
+  for (const std::string& word : unmatched)
+    keys.mistake("skip",
+                 fmt::format("holds '{}', which matches no weight of the model, must be first, last or a "
+                             "pattern such as '{}'",
+                             word, "stage1.*"));
+  keys.finish();
+}
+
+void read_engine(spec::Reader keys, EngineSpec& engine) {
+  keys.choice("precision", engine.precision, {"float32"}, "number format of what is not quantized");
+  keys.choice("low_bit", engine.low_bit, {"auto", "off"},
+              "execution path of quantized layers; changes no result");
+  keys.field("threads", engine.threads, spec::between(0, 1024),
+             "threads; 0: all processors this process may use; changes no result");
+  keys.field("shard", engine.shard, spec::between(1, 65536),
+             "images computed as one unit; part of the numerics");
+  keys.finish();
+}
+
+std::string shape_text(const datasets::Entry& entry) {
+  return fmt::format("{}x{}x{} with {} classes", entry.channels, entry.height, entry.width, entry.classes);
+}
+
+/// Rules between the data set, its stand-in and the batch.
+void check_dataset(spec::Reader keys, const datasets::DatasetSpec& dataset, const datasets::Entry& entry) {
+  const datasets::Entry* stand_in = dataset.if_missing.empty() ? nullptr : datasets::find(dataset.if_missing);
+  if (stand_in != nullptr && shape_text(*stand_in) != shape_text(entry))
+    keys.mistake("if_missing", fmt::format("is {} ({}), must have the images of {} ({})", stand_in->name,
+                                           shape_text(*stand_in), entry.name, shape_text(entry)));
+  const int images =
+      dataset.limit.train > 0 ? std::min(dataset.limit.train, entry.train_count) : entry.train_count;
+  if (dataset.batch_size > images)
+    keys.mistake("batch_size",
+                 fmt::format("is {}, must be at most the {} training images", dataset.batch_size, images));
+}
+
+StageSpec read_stage(spec::Reader& root) {
+  StageSpec stage;
+  spec::Reader dataset = root.group("dataset", "images to train on");
+  stage.dataset.read(dataset);
+  const datasets::Entry* entry = datasets::find(stage.dataset.name);
+  if (entry == nullptr) entry = &datasets::registry().front();  // a mistake already reported
+  check_dataset(dataset, stage.dataset, *entry);
+  stage.graph = stage.model.read(root.group("model", "architecture"),
+                                 {entry->channels, entry->height, entry->width}, entry->classes);
+  read_quantize(root.group("quantize", "what is quantized and how"), stage);
+  read_train(root.group("train", "how long and by which rule"), stage.train);
+  read_engine(root.group("engine", "how it is computed"), stage.engine);
+  spec::Reader workers = root.group("workers", "processes that share a batch");
+  int count = 1;
+  std::string transport = "auto";
+  workers.field("count", count, spec::between(1, 1), "workers");
+  workers.choice("transport", transport, {"auto"}, "how workers exchange gradients");
+  workers.finish();
+  return stage;
+}
+
+void read_head(spec::Reader& root, ExperimentSpec& experiment) {
+  root.field("name", experiment.name, "name of the experiment; part of the run folder's name");
+  const bool plain = std::ranges::all_of(experiment.name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+  });
+  if (experiment.name.empty() || !plain || experiment.name.front() == '.' || experiment.name.size() > 100)
+    root.mistake("name",
+                 fmt::format("is '{}', must be 1 to 100 letters, digits, '_', '-' and '.', the first no '.'",
+                             experiment.name));
+  root.field("seed", experiment.seed, spec::between(0, 9007199254740992.0), "seed of everything random");
+  root.field("seeds", experiment.seeds, spec::at_least(0),
+             "run each of these seeds and average; empty: just seed");
+  for (std::size_t i = 0; i < experiment.seeds.size(); ++i)
+    if (std::count(experiment.seeds.begin(), experiment.seeds.end(), experiment.seeds[i]) > 1) {
+      root.mistake("seeds", fmt::format("holds {} twice, must be distinct", experiment.seeds[i]));
+      break;
+    }
+}
+
+void read_expectation(spec::Reader& root, ExperimentSpec& experiment) {
+  if (!root.has("expect")) return root.ignore("expect");
+  spec::Reader keys = root.group("expect", "the number this experiment should reach");
+  Expectation& expect = experiment.expect.emplace();
+  keys.field("val_accuracy", expect.val_accuracy, spec::fraction, "accuracy as a fraction");
+  keys.field("tolerance", expect.tolerance, spec::between(0, 1), "how far below still counts as met");
+  keys.field("source", expect.source, "where the number comes from");
+  if (!keys.has("val_accuracy")) keys.mistake("val_accuracy", "is missing, must be a number in [0, 1]");
+  keys.finish();
+}
+
+/// The resolved spec without the keys that cannot change a result.
+Json without_surroundings(Json resolved) {
+  if (resolved.contains("dataset")) resolved["dataset"].erase("root");
+  if (resolved.contains("engine")) {
+    resolved["engine"].erase("threads");
+    resolved["engine"].erase("low_bit");
+  }
+  return resolved;
+}
+
+/// Reports what a stage must share with the whole.
+void check_stage(spec::Reader root, const Json& base, const Json& stage) {
+  for (const char* key : {"name", "seed", "seeds", "model", "engine", "workers", "expect"})
+    if (base.value(key, Json()) != stage.value(key, Json()))
+      root.mistake(key, "differs from the experiment's, must be the same in every stage");
+  for (const char* key : {"name", "limit", "if_missing"}) {
+    const Json ours = base.value("dataset", Json::object()).value(key, Json());
+    if (ours != stage.value("dataset", Json::object()).value(key, Json()))
+      root.mistake("dataset", fmt::format("changes {}, must be the same in every stage", key));
+  }
+}
+
+}  // namespace
+
+ExperimentSpec read_experiment(spec::Document& document) {
+  ExperimentSpec experiment;
+  const std::size_t count = document.list_size("stages");
+  spec::Reader root = document.root();
+  read_head(root, experiment);
+  StageSpec whole = read_stage(root);
+  read_expectation(root, experiment);
+  root.ignore("stages");
+  root.finish();
+  experiment.resolved = without_surroundings(document.resolved());
+  for (std::size_t i = 0; i < count; ++i) {
+    spec::Document merged = document.merged("stages", i);
+    spec::Reader stage = merged.root();
+    ExperimentSpec head;
+    read_head(stage, head);
+    experiment.stages.push_back(read_stage(stage));
+    read_expectation(stage, head);
+    stage.finish();
+    const Json resolved = without_surroundings(merged.resolved());
+    check_stage(stage, experiment.resolved, resolved);
+    experiment.resolved["stages"].push_back(resolved);
+  }
+  if (count == 0) experiment.stages.push_back(std::move(whole));
+  document.diagnostics().throw_if_any();
+  return experiment;
+}
+
+train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {
+  train::Stage result;
+  result.graph = &stage.graph;
+  std::vector<std::string> unmatched;
+  const std::vector<bool> skipped = skipped_weights(stage.graph, stage.skip, unmatched);
+  const std::vector<model::Parameter> parameters = model::parameters(stage.graph);
+  result.quantization.weights.resize(parameters.size());
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    if (stage.weights.method != "none" && parameters[i].kind == model::Parameter::Kind::weight && !skipped[i])
+      result.quantization.weights[i] = stage.weights.make;
+  result.quantization.activations = stage.activations.make;
+  result.quantization.ste = stage.activations.make_ste;
+  static constexpr std::pair<const char*, engine::LossKind> kLosses[] = {
+      {"cross_entropy", engine::LossKind::cross_entropy},
+      {"squared_error", engine::LossKind::squared_error},
+      {"multiclass_hinge", engine::LossKind::multiclass_hinge},
+      {"squared_hinge", engine::LossKind::squared_hinge}};
+  for (const auto& [word, kind] : kLosses)
+    if (stage.train.loss == word) result.loss.kind = kind;
+  result.loss.label_smoothing = stage.train.label_smoothing;
+  result.options.threads = stage.engine.threads > 0 ? stage.engine.threads : available_processors();
+  result.options.shard = stage.engine.shard;
+  result.options.batch = stage.dataset.batch_size;
+  result.options.seed = static_cast<std::uint64_t>(seed);
+  result.optimizer = &stage.train.optimizer;
+  result.schedule = &stage.train.schedule;
+  result.loader = &stage.dataset;
+  result.epochs = stage.train.epochs;
+  return result;
+}
+
+}  // namespace qtrain::run

@@ -1,0 +1,89 @@
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "datasets/dataset.hpp"
+#include "model/graph.hpp"
+#include "optim/optimizer.hpp"
+#include "quant/activation.hpp"
+#include "quant/weight_method.hpp"
+#include "spec/reader.hpp"
+#include "train/stage.hpp"
+
+namespace qtrain::run {
+
+/// The `train:` section.
+struct TrainSpec {
+  int epochs = 200;
+  std::string loss = "cross_entropy";
+  double label_smoothing = 0;
+  optim::OptimizerSpec optimizer;
+  optim::ScheduleSpec schedule;
+};
+
+/// The `engine:` section.
+struct EngineSpec {
+  std::string precision = "float32";
+  std::string low_bit = "auto";
+  int threads = 0;  ///< 0: as many as this process may use
+  int shard = 8;
+};
+
+/// One stage: the spec with that stage's changes laid over it.
+struct StageSpec {
+  datasets::DatasetSpec dataset;
+  model::ModelSpec model;
+  model::Graph graph;
+  quant::WeightSpec weights;
+  quant::ActivationSpec activations;
+  std::vector<std::string> skip;
+  TrainSpec train;
+  EngineSpec engine;
+};
+
+/// The `expect:` section.
+struct Expectation {
+  double val_accuracy = 0;
+  double tolerance = 0.005;
+  std::string source;
+};
+
+/// A whole experiment, checked.
+struct ExperimentSpec {
+  std::string name = "experiment";
+  std::int64_t seed = 1;
+  std::vector<int> seeds;         ///< run each of these instead of `seed`; empty: just `seed`
+  std::vector<StageSpec> stages;  ///< at least one; without `stages:` the spec itself
+  std::optional<Expectation> expect;
+  /// Every key with its value, less what cannot change a result (engine.threads, engine.low_bit,
+  /// dataset.root). Running it again gives the same numbers.
+  nlohmann::ordered_json resolved;
+};
+
+/// Reads a spec and checks it as a whole. An Error (usage) holds every mistake, one a line.
+ExperimentSpec read_experiment(spec::Document& document);
+
+/// What `read_experiment` gives for one of `seeds`: the same experiment with that seed alone.
+nlohmann::ordered_json resolved_for_seed(const ExperimentSpec& experiment, std::int64_t seed);
+
+/// Eight hexadecimal digits of what decides the numbers: the resolved spec without name, seeds and
+/// expectation.
+std::string spec_hash(const nlohmann::ordered_json& resolved);
+
+/// Dotted paths whose values differ between two resolved specs, in order of the first, then those only in the
+/// second.
+std::vector<std::string> differing_keys(const nlohmann::ordered_json& a, const nlohmann::ordered_json& b);
+
+/// One flag per model::parameters(graph) entry: true for a weight that `skip` leaves in float. `first` and
+/// `last` are the first and the last weight of the graph; another word is a pattern for a parameter's or its
+/// layer's name, `*` standing for any characters. A word that matches no weight is returned in `unmatched`.
+std::vector<bool> skipped_weights(const model::Graph& graph, const std::vector<std::string>& skip,
+                                  std::vector<std::string>& unmatched);
+
+/// The stage as the trainer takes it; refers to `stage`, which must outlive it.
+train::Stage training_stage(const StageSpec& stage, std::int64_t seed);
+
+}  // namespace qtrain::run

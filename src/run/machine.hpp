@@ -1,0 +1,17 @@
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace qtrain::run {
+
+inline constexpr const char* kVersion = "0.1.0";
+
+std::string host_name();
+/// Model name of the processor, "" if the system does not say.
+std::string cpu_model();
+/// Largest resident memory of this process so far.
+std::int64_t peak_memory_bytes();
+/// Float32 multiply-adds a second that `threads` threads reach in registers, measured in some milliseconds.
+double measure_peak(int threads);
+
+}  // namespace qtrain::run

@@ -1,0 +1,38 @@
+#pragma once
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "datasets/dataset.hpp"
+#include "engine/engine.hpp"
+#include "run/experiment.hpp"
+#include "train/trainer.hpp"
+
+namespace qtrain::run {
+
+using Json = nlohmann::ordered_json;
+
+/// One row of `.epochs` and one line of history.jsonl.
+Json epoch_row(const train::EpochRecord& record);
+
+/// `.dataset`: what was asked for and what was used.
+Json dataset_section(const datasets::DatasetSpec& asked, const datasets::Loaded& loaded);
+
+/// `.model`: parameters, multiply-accumulates and, per layer, shapes, bits and the codebook of quantized
+/// weights (their distinct values in use, if at most 16). Call with exactly quantized weights in use.
+Json model_section(const model::Graph& graph, const engine::Engine& engine);
+
+/// `.result` from `initial` (the evaluation of a last stage without epochs) if not null, else from the last
+/// row. `status` is "done" or "diverged".
+Json result_section(const std::string& status, const std::vector<Json>& rows, const Json& initial);
+
+/// `.expected`: null without an expectation, else it and whether `val_accuracy` (a number or null) meets it.
+Json expected_section(const ExperimentSpec& experiment, const Json& val_accuracy);
+
+/// What timing.json holds of one run.
+Json timing_document(const engine::Engine& engine, const train::Clock& clock, double seconds);
+
+/// The table shown at the end of a run, a line an entry.
+std::vector<std::string> result_table(const Json& metrics);
+
+}  // namespace qtrain::run

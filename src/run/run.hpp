@@ -1,0 +1,36 @@
+#pragma once
+#include <string>
+#include <vector>
+
+namespace qtrain::run {
+
+/// What the command line says about a run.
+struct Request {
+  std::string spec;                    ///< path of the spec
+  std::vector<std::string> overrides;  ///< `a.b=value` words
+  std::string out;                     ///< run folder; "": runs/<name>-<hash>-s<seed>
+  bool resume = false;
+  bool skip_done = false;
+  bool quiet = false;
+};
+
+/// Runs the experiment to its end and leaves its outputs; returns the exit code. Mistakes and failures are
+/// Errors.
+int run_experiment(const Request& request);
+
+/// Checks specs; returns 0 or, after printing every mistake on stderr, 2.
+int check_specs(const std::vector<std::string>& paths);
+
+/// Compiles the network and prints layers, shapes, parameters, multiply-accumulates, paths, memory and the
+/// estimated time of an epoch. Reads no data.
+void dry_run(const Request& request);
+
+/// The groups of things a spec can name: weights, activations, ste, ...
+std::vector<std::string> list_groups();
+/// Names and equations of one group, or of all for "".
+std::string list_text(const std::string& group);
+
+/// The spec reference as Markdown, from the documentation that reading a spec records.
+std::string reference_text();
+
+}  // namespace qtrain::run

@@ -1,0 +1,207 @@
+#include "run/session.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <csignal>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "run/json_text.hpp"
+#include "run/signals.hpp"
+#include "train/weights.hpp"
+
+namespace qtrain::run {
+namespace {
+
+constexpr const char* kCheckpoint = "checkpoint.safetensors";
+
+/// A metadata entry that must be JSON; an Error (data) if it is not.
+Json metadata_json(const SafetensorsFile& file, const std::string& key) {
+  const auto found = file.metadata.find(key);
+  Json value = found == file.metadata.end() ? Json(Json::value_t::discarded)
+                                            : Json::parse(found->second, nullptr, false);
+  if (value.is_discarded())
+    fail(ExitCode::data, "{} holds no '{}' of this program: start the run anew", kCheckpoint, key);
+  return value;
+}
+
+std::string percent(double fraction) { return fmt::format("{:.2f} %", 100 * fraction); }
+
+}  // namespace
+
+Session::Session(const ExperimentSpec& experiment, std::int64_t seed, const datasets::Loaded& loaded,
+                 Folder& folder, Console& console)
+    : experiment_(experiment),
+      seed_(seed),
+      loaded_(loaded),
+      folder_(folder),
+      console_(console),
+      resolved_(resolved_for_seed(experiment, seed)) {}
+
+void Session::resume() {
+  folder_.remove_temporaries();
+  if (std::filesystem::exists(folder_ / kCheckpoint)) {
+    checkpoint_ = load_safetensors(folder_ / kCheckpoint);
+    const std::vector<std::string> keys = differing_keys(metadata_json(checkpoint_, "spec"), resolved_);
+    if (!keys.empty())
+      fail(ExitCode::usage, "{} is of another spec, choose another folder with --out; these keys differ: {}",
+           (folder_ / kCheckpoint).string(), fmt::join(keys, ", "));
+    if (metadata_json(checkpoint_, "dataset") != dataset_section(experiment_.stages.front().dataset, loaded_))
+      fail(ExitCode::data, "{} was trained on other images: use the same data set files",
+           (folder_ / kCheckpoint).string());
+    for (const Json& row : metadata_json(checkpoint_, "history")) history_.push_back(row);
+    const Json clock = metadata_json(checkpoint_, "clock");
+    clock_ = {clock.at(0), clock.at(1), clock.at(2), clock.at(3)};
+    earlier_seconds_ = clock.at(4);
+    first_stage_ = train::Trainer::stage_of(checkpoint_);
+    if (first_stage_ < 0 || first_stage_ >= static_cast<int>(experiment_.stages.size()))
+      fail(ExitCode::data, "{} stands in stage {}, which is not: start the run anew", kCheckpoint,
+           first_stage_ + 1);
+    console_.say(fmt::format("resuming after {} epochs", history_.size()));
+  }
+  folder_.write_history(history_);
+}
+
+int Session::epochs_before(int stage) const {
+  int epochs = 0;
+  for (int i = 0; i < stage; ++i) epochs += experiment_.stages[static_cast<std::size_t>(i)].train.epochs;
+  return epochs;
+}
+
+double Session::seconds() const {
+  return earlier_seconds_ +
+         std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+}
+
+train::Trainer Session::make_trainer(int stage) const {
+  train::Stage setup = training_stage(experiment_.stages[static_cast<std::size_t>(stage)], seed_);
+  setup.index = stage;
+  setup.first_epoch = epochs_before(stage);
+  return train::Trainer(std::move(setup), loaded_.dataset);
+}
+
+/// Puts the trainer where the checkpoint, the stage before, or `model.init` says.
+void Session::start_stage(train::Trainer& trainer, int stage) {
+  const std::string& init = experiment_.stages.front().model.init;
+  if (!checkpoint_.tensors.empty())
+    trainer.restore(checkpoint_);
+  else if (stage > 0)
+    trainer.start_from(carried_, fmt::format("the end of stage {}", stage));
+  else if (!init.empty())
+    trainer.start_from(load_safetensors(init).tensors, init);
+  checkpoint_ = {};
+}
+
+int Session::run() {
+  const int stages = static_cast<int>(experiment_.stages.size());
+  for (int stage = first_stage_; stage < stages; ++stage) {
+    train::Trainer trainer = make_trainer(stage);
+    start_stage(trainer, stage);
+    trainer.add_to_clock(clock_);
+    if (!run_stage(trainer, stage))
+      return metrics_.is_null() ? 128 + stop_signal() : static_cast<int>(ExitCode::diverged);
+    carried_ = train::latent_tensors(trainer.engine());
+    clock_ = trainer.clock();
+  }
+  return static_cast<int>(ExitCode::done);
+}
+
+/// False when stopped or diverged; the latter leaves metrics.
+bool Session::run_stage(train::Trainer& trainer, int stage) {
+  const auto watch = [&](const train::Progress& progress) { return after_batch(trainer, progress); };
+  const bool last_stage = stage + 1 == static_cast<int>(experiment_.stages.size());
+  try {
+    bool stopped = false;
+    while (!stopped && !trainer.finished()) {
+      const std::optional<train::EpochRecord> record = trainer.run_epoch(watch);
+      if (record) finish_epoch(trainer, *record);
+      stopped = !record || (stop_signal() != 0 && !(last_stage && trainer.finished()));
+      if (stopped && !record) save_checkpoint(trainer);
+    }
+    if (!stopped && last_stage && experiment_.stages.back().train.epochs == 0) {
+      const std::optional<train::EpochRecord> record = trainer.evaluate(watch);
+      stopped = !record;
+      if (record) initial_ = epoch_row(*record);
+      if (record) save_checkpoint(trainer);
+    }
+    if (stopped) {
+      const char* name = stop_signal() == SIGINT ? "SIGINT" : "SIGTERM";
+      console_.warn(
+          fmt::format("stopped by {} after {} epochs, the checkpoint is written: go on with --resume", name,
+                      history_.size()));
+      return false;
+    }
+  } catch (const train::Diverged& diverged) {
+    const Json failure = {{"epoch", diverged.epoch}, {"step", diverged.step}, {"layer", diverged.layer}};
+    console_.warn(diverged.what());
+    write_outputs(trainer, "diverged", failure);
+    return false;
+  }
+  if (last_stage) write_outputs(trainer, "done", nullptr);
+  return true;
+}
+
+bool Session::after_batch(train::Trainer& trainer, const train::Progress& progress) {
+  const int epochs = epochs_before(static_cast<int>(experiment_.stages.size()));
+  const double done = progress.epoch - 1 + static_cast<double>(progress.batch) / progress.batches;
+  console_.progress(progress, epochs, (epochs - done) * loaded_.dataset.train.count);
+  if (progress.training && take_checkpoint_request()) {
+    save_checkpoint(trainer);
+    console_.say(fmt::format("checkpoint written at epoch {}, batch {}", progress.epoch, progress.batch));
+  }
+  return stop_signal() == 0;
+}
+
+void Session::finish_epoch(train::Trainer& trainer, const train::EpochRecord& record) {
+  history_.push_back(epoch_row(record));
+  folder_.append_history(history_.back());
+  save_checkpoint(trainer);
+  const int epochs = epochs_before(static_cast<int>(experiment_.stages.size()));
+  const train::Clock& clock = trainer.clock();
+  const double rate =
+      clock.train_seconds > 0 ? static_cast<double>(clock.train_images) / clock.train_seconds : 0;
+  const double epoch_seconds = seconds() / static_cast<double>(history_.size());
+  console_.say(fmt::format(
+      "epoch {:>3}/{}  loss {:.4f}  train {:>7}  val {:>7}  quantized {:>7}  {:.0f} images/s  left {}",
+      record.epoch, epochs, record.train_loss, percent(record.train_accuracy), percent(record.val_accuracy),
+      percent(record.quantized_val_accuracy), rate, duration_text(epoch_seconds * (epochs - record.epoch))));
+}
+
+void Session::save_checkpoint(train::Trainer& trainer) {
+  const train::Clock& clock = trainer.clock();
+  const Json times = {clock.train_seconds, clock.eval_seconds, clock.train_images, clock.eval_images,
+                      seconds()};
+  SafetensorsFile file;
+  file.tensors = trainer.save();
+  file.metadata["spec"] = compact_text(resolved_);
+  file.metadata["dataset"] = compact_text(dataset_section(experiment_.stages.front().dataset, loaded_));
+  file.metadata["history"] = compact_text(history_);
+  file.metadata["clock"] = compact_text(times);
+  save_safetensors(folder_ / kCheckpoint, file);
+}
+
+void Session::write_outputs(train::Trainer& trainer, const std::string& status, const Json& failure) {
+  const StageSpec& last = experiment_.stages.back();
+  if (status == "done") trainer.finalize();
+  metrics_["schema"] = 1;
+  metrics_["name"] = experiment_.name;
+  metrics_["spec"] = resolved_;
+  metrics_["dataset"] = dataset_section(last.dataset, loaded_);
+  metrics_["model"] = model_section(last.graph, trainer.engine());
+  metrics_["epochs"] = history_;
+  metrics_["result"] = result_section(status, history_, initial_);
+  if (!failure.is_null()) metrics_["result"]["failure"] = failure;
+  metrics_["expected"] = expected_section(experiment_, metrics_["result"]["val_accuracy"]);
+  if (status == "done") {
+    SafetensorsFile file;
+    file.tensors = train::used_tensors(trainer.engine());
+    file.metadata["spec"] = compact_text(resolved_);
+    save_safetensors(folder_ / "final.safetensors", file);
+  }
+  write_whole(folder_ / "timing.json",
+              indented_text(timing_document(trainer.engine(), trainer.clock(), seconds())));
+  write_whole(folder_ / "metrics.json", indented_text(metrics_));
+}
+
+}  // namespace qtrain::run

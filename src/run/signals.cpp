@@ -1,0 +1,43 @@
+#include "run/signals.hpp"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+
+namespace qtrain::run {
+namespace {
+
+std::atomic<int> stop_requested{0};
+std::atomic<bool> checkpoint_requested{false};
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
+
+void on_stop(int signal) {
+  int none = 0;
+  if (!stop_requested.compare_exchange_strong(none, signal)) _exit(128 + signal);
+}
+
+void on_hangup(int /*signal*/) { checkpoint_requested.store(true); }
+
+void handle(int signal, void (*handler)(int)) {
+  struct sigaction action = {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  sigaction(signal, &action, nullptr);
+}
+
+}  // namespace
+
+void install_signal_handlers() {
+  handle(SIGINT, on_stop);
+  handle(SIGTERM, on_stop);
+  handle(SIGHUP, on_hangup);
+  handle(SIGPIPE, SIG_IGN);
+  handle(SIGXFSZ, SIG_IGN);
+}
+
+int stop_signal() { return stop_requested.load(); }
+bool take_checkpoint_request() { return checkpoint_requested.exchange(false); }
+
+}  // namespace qtrain::run

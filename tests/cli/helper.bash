@@ -1,0 +1,31 @@
+# Shared by the command-line tests: $QTRAIN is the program, $ROOM a fresh folder for each test.
+QTRAIN=$(realpath "${QTRAIN:-./build/qtrain}")
+
+setup() {
+  ROOM=$(mktemp -d)
+  cat > "$ROOM/tiny.yaml" <<'YAML'
+name: tiny
+dataset: {name: shapes10, batch_size: 32, limit: {train: 320, test: 64}, augment: {crop_padding: 2, flip: true}}
+model: {name: mlp, widths: [32, 16]}
+quantize:
+  weights: {method: binary_connect}
+  activations: {quantizer: quantized_relu, bits: 2, alpha: learned}
+train:
+  epochs: 3
+  optimizer: {name: adam, learning_rate: 0.01}
+YAML
+  cd "$ROOM" || return 1
+}
+
+teardown() {
+  cd / && rm -rf "$ROOM"
+}
+
+# Waits until file $1 exists, ten seconds at most.
+wait_for() {
+  for _ in $(seq 500); do
+    [ -e "$1" ] && return 0
+    sleep 0.02
+  done
+  return 1
+}

@@ -1,0 +1,127 @@
+#!/usr/bin/env bats
+# What a run leaves, and that it is the same each time.
+load helper
+
+@test "a run leaves its files; the last line of stdout is the path of metrics.json" {
+  "$QTRAIN" tiny.yaml > stdout
+  path=$(tail -n 1 stdout)
+  [[ "$path" =~ ^runs/tiny-[0-9a-f]{8}-s1/metrics\.json$ ]]
+  for file in metrics.json history.jsonl timing.json checkpoint.safetensors final.safetensors log.txt; do
+    [ -s "$(dirname "$path")/$file" ] || { echo "no $file"; false; }
+  done
+  [ "$(wc -l < "$(dirname "$path")/history.jsonl")" -eq 3 ]
+  grep -q '"status": "done"' "$path"
+  grep -q '"quantized_val_accuracy"' "$path"
+  grep -q '"codebook": \[-1, 1\]' "$path"
+  grep -q '"isa"' "$(dirname "$path")/timing.json"
+  ! grep -q "$(printf '\r')" stdout
+}
+
+@test "metrics.json is the same for two runs and any number of threads" {
+  for model in '{name: mlp, widths: [32, 16]}' '{name: lenet5}'; do
+    rm -rf t1 t2 t3 again
+    for threads in 1 2 3; do "$QTRAIN" tiny.yaml "model=$model" engine.threads=$threads --out t$threads --quiet; done
+    "$QTRAIN" tiny.yaml "model=$model" engine.low_bit=off --out again --quiet
+    for other in t2 t3 again; do
+      cmp t1/metrics.json $other/metrics.json
+      cmp t1/history.jsonl $other/history.jsonl
+      cmp t1/final.safetensors $other/final.safetensors
+    done
+  done
+}
+
+@test "another seed gives other numbers" {
+  "$QTRAIN" tiny.yaml --out a --quiet
+  "$QTRAIN" tiny.yaml seed=2 --out b --quiet
+  ! cmp -s a/history.jsonl b/history.jsonl
+}
+
+@test "running the resolved spec of metrics.json again gives the same bytes" {
+  "$QTRAIN" tiny.yaml --out a --quiet
+  python3 -c 'import json; json.dump(json.load(open("a/metrics.json"))["spec"], open("spec.json", "w"))'
+  "$QTRAIN" spec.json --out b --quiet
+  cmp a/metrics.json b/metrics.json
+}
+
+@test "--quiet prints the path alone" {
+  run "$QTRAIN" tiny.yaml train.epochs=1 --out a --quiet
+  [ "$output" = a/metrics.json ]
+}
+
+@test "an existing folder is an error that names the ways out; --skip-done passes over a finished run" {
+  "$QTRAIN" tiny.yaml train.epochs=1 --out a --quiet
+  cp a/timing.json before
+  run "$QTRAIN" tiny.yaml train.epochs=1 --out a
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"--resume"* && "$output" == *"--skip-done"* ]]
+  run "$QTRAIN" tiny.yaml train.epochs=1 --out a --skip-done
+  [ "$status" -eq 0 ]
+  [ "${lines[-1]}" = a/metrics.json ]
+  cmp a/timing.json before
+  run "$QTRAIN" tiny.yaml train.epochs=2 --out a --skip-done
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"train.epochs"* ]]
+  mkdir unfinished
+  run "$QTRAIN" tiny.yaml --out unfinished --skip-done
+  [ "$status" -eq 2 ]
+}
+
+@test "train.epochs=0 writes and evaluates the initial state" {
+  "$QTRAIN" tiny.yaml train.epochs=0 --out a --quiet
+  [ -s a/checkpoint.safetensors ] && [ -s a/final.safetensors ]
+  grep -q '"epochs": \[\]' a/metrics.json
+  python3 -c 'import json; r = json.load(open("a/metrics.json"))["result"]; assert r["status"] == "done" and 0 <= r["val_accuracy"] <= 1'
+}
+
+@test "model.init continues from the weights of another run and refuses those of another model" {
+  "$QTRAIN" tiny.yaml quantize.weights.method=none train.epochs=1 --out float --quiet
+  "$QTRAIN" tiny.yaml quantize.weights.method=none model.init=float/final.safetensors train.epochs=0 --out warm --quiet
+  python3 -c 'import json; a, b = (json.load(open(f"{d}/metrics.json"))["result"]["val_loss"] for d in ("float", "warm")); assert a == b, (a, b)'
+  run "$QTRAIN" tiny.yaml model.init=float/final.safetensors 'model.widths=[32]' --out other
+  [ "$status" -eq 3 ]
+  [[ "$output" == *"fc3.weight"* ]]
+}
+
+@test "seeds run each in a folder of its own, with mean and deviation" {
+  "$QTRAIN" tiny.yaml 'seeds=[1, 2]' train.epochs=1 --out many --quiet
+  "$QTRAIN" tiny.yaml seed=2 train.epochs=1 --out one --quiet
+  cmp one/metrics.json many/s2/metrics.json
+  python3 - <<'PY'
+import json, statistics
+top = json.load(open("many/metrics.json"))
+values = [json.load(open(f"many/s{s}/metrics.json"))["result"]["val_accuracy"] for s in (1, 2)]
+assert abs(top["result"]["val_accuracy"] - statistics.mean(values)) < 1e-12
+assert abs(top["result"]["val_accuracy_deviation"] - statistics.stdev(values)) < 1e-12
+PY
+}
+
+@test "a stage continues from the one before" {
+  cat > stages.yaml <<'YAML'
+name: stages
+dataset: {name: shapes10, batch_size: 32, limit: {train: 320, test: 64}}
+model: {name: mlp, widths: [32]}
+train: {epochs: 2, optimizer: {name: adam, learning_rate: 0.01}}
+stages:
+- quantize: {weights: {method: none}}
+- quantize: {weights: {method: none}}
+  train: {epochs: 0}
+YAML
+  "$QTRAIN" stages.yaml --out a --quiet
+  python3 -c 'import json; m = json.load(open("a/metrics.json")); assert m["result"]["val_loss"] == m["epochs"][-1]["val_loss"]; assert len(m["epochs"]) == 2'
+}
+
+@test "a diverging run exits 4, keeps its metrics and writes no number that is none" {
+  run "$QTRAIN" tiny.yaml 'train.optimizer={name: sgd, learning_rate: 1.0e+30}' quantize.weights.method=none \
+    'quantize.activations={quantizer: none}' model.batch_norm=false --out a
+  [ "$status" -eq 4 ]
+  [[ "$output" == *"step "* && "$output" == *"fc"* ]]
+  grep -q '"status": "diverged"' a/metrics.json
+  ! grep -qiE '\b(nan|inf|infinity)\b' a/metrics.json
+}
+
+@test "a reader that goes away neither stops nor changes the run" {
+  "$QTRAIN" tiny.yaml --out a --quiet
+  "$QTRAIN" tiny.yaml --out b | true
+  [ "${PIPESTATUS[0]}" -eq 0 ]
+  cmp a/metrics.json b/metrics.json
+}

@@ -1,0 +1,78 @@
+#!/usr/bin/env bats
+# Verbs, usage errors, exit codes.
+load helper
+
+@test "without arguments a short help, exit 0" {
+  run "$QTRAIN"
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"--resume"* && "$output" == *"check"* ]]
+}
+
+@test "--version names program and number" {
+  run "$QTRAIN" --version
+  [ "$status" -eq 0 ]
+  [[ "$output" =~ ^qtrain\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+}
+
+@test "usage errors exit 2" {
+  for words in "--nonsense" "list nothing" "check" "--out somewhere" "missing.yaml" "tiny.yaml other.yaml" "check missing.yaml"; do
+    # shellcheck disable=SC2086
+    run "$QTRAIN" $words
+    [ "$status" -eq 2 ] || { echo "$words: $status $output"; false; }
+    [ -n "$output" ]
+  done
+  [ ! -e runs ]
+}
+
+@test "spec mistakes are printed all at once with their places, exit 2" {
+  printf 'train: {epoch: 3}\nmodel: {name: resnet21}\n' > bad.yaml
+  run "$QTRAIN" bad.yaml train.loss=hinge
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"bad.yaml:1:9: train.epoch: unknown key, did you mean 'epochs'?"* ]]
+  [[ "$output" == *"bad.yaml:2:15: model.name:"* ]]
+  [[ "$output" == *"override 'train.loss=hinge'"* ]]
+  run "$QTRAIN" check tiny.yaml bad.yaml
+  [ "$status" -eq 2 ]
+  run "$QTRAIN" check tiny.yaml
+  [ "$status" -eq 0 ]
+}
+
+@test "a missing data set exits 3 and says how to get it, leaving no folder" {
+  QTRAIN_DATA=/nowhere run "$QTRAIN" tiny.yaml dataset.name=cifar10 dataset.root=/nowhere --out out
+  [ "$status" -eq 3 ]
+  [[ "$output" == *"fetch.sh cifar10"* ]]
+  [ ! -e out ]
+}
+
+@test "a stand-in data set is warned of and recorded" {
+  QTRAIN_DATA=/nowhere "$QTRAIN" tiny.yaml dataset.name=cifar10 dataset.root=/nowhere dataset.if_missing=shapes10 \
+    train.epochs=1 --out out > stdout 2> stderr
+  grep -q "shapes10.*stands in" stderr
+  grep -q "shapes10.*stands in" out/log.txt
+  grep -q '"requested": "cifar10"' out/metrics.json
+  grep -q '"used": "shapes10"' out/metrics.json
+}
+
+@test "list prints names and equations of every group" {
+  run "$QTRAIN" list
+  [ "$status" -eq 0 ]
+  for word in weights binary_connect activations quantized_relu ste clipped_relu gradients models resnet20 datasets \
+    mnist optimizers sgd schedules cosine "straight through, no window"; do
+    [[ "$output" == *"$word"* ]] || { echo "no $word"; false; }
+  done
+  run "$QTRAIN" list ste
+  [[ "$output" == *"mu'(x)"* && "$output" != *"resnet20"* ]]
+}
+
+@test "reference prints a table of keys" {
+  run "$QTRAIN" reference
+  [ "$status" -eq 0 ]
+  [[ "$output" == *'| `train.optimizer.name` |'* ]]
+}
+
+@test "a dry run prints the layers and trains nothing" {
+  run "$QTRAIN" tiny.yaml --dry-run
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"fc1"* && "$output" == *"memory of the engine"* && "$output" == *"an epoch of 10 steps"* ]]
+  [ ! -e runs ]
+}

@@ -1,0 +1,188 @@
+#include "run/experiment.hpp"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+
+#include "base/error.hpp"
+#include "run/json_text.hpp"
+#include "run/run.hpp"
+
+namespace qtrain::run {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+ExperimentSpec read(const std::string& text, const std::vector<std::string>& overrides = {}) {
+  spec::Document document = spec::Document::parse(text, "t.yaml", overrides);
+  return read_experiment(document);
+}
+
+std::string mistakes(const std::string& text, const std::vector<std::string>& overrides = {}) {
+  try {
+    read(text, overrides);
+  } catch (const Error& error) {
+    CHECK(error.code() == ExitCode::usage);
+    return error.what();
+  }
+  return "";
+}
+
+bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+TEST_CASE("every section reports its mistakes, all at once and with their places") {
+  const std::string all = mistakes(
+      "name: 'a/b'\n"
+      "sed: 3\n"
+      "dataset: {name: shapes11, batch_size: 0}\n"
+      "model: {name: resnet21}\n"
+      "quantize:\n"
+      "  weights: {method: binary_conect}\n"
+      "  activations: {quantizer: quantized_relu, bits: 12}\n"
+      "  gradients: {method: qsgd}\n"
+      "  skip: [frist]\n"
+      "train:\n"
+      "  epochs: -1\n"
+      "  loss: hinge\n"
+      "  optimizer: {learning_rate: -0.1}\n"
+      "  schedule: {name: cosin}\n"
+      "engine: {precision: bf16, low_bit: int8}\n"
+      "workers: {count: 2}\n"
+      "expect: {tolerance: 0.1}\n");
+  for (const char* place :
+       {"t.yaml:1:7: name: is 'a/b'", "t.yaml:2:1: sed: unknown key, did you mean 'seed'?",
+        "t.yaml:3:17: dataset.name:", "t.yaml:3:39: dataset.batch_size: is 0",
+        "t.yaml:4:15: model.name:", "t.yaml:6:21: quantize.weights.method:", "did you mean 'binary_connect'?",
+        "t.yaml:7:50: quantize.activations.bits: is 12", "t.yaml:8:23: quantize.gradients.method:",
+        "t.yaml:9:9: quantize.skip: holds 'frist'", "t.yaml:11:11: train.epochs: is -1",
+        "t.yaml:12:9: train.loss:", "t.yaml:13:30: train.optimizer.learning_rate:",
+        "t.yaml:14:20: train.schedule.name:", "t.yaml:15:21: engine.precision:",
+        "t.yaml:15:36: engine.low_bit:", "t.yaml:16:18: workers.count: is 2",
+        "t.yaml:17:9: expect.val_accuracy: is missing"})
+    CHECK_MESSAGE(holds(all, place), place << " not in\n" << all);
+}
+
+TEST_CASE("rules between keys") {
+  CHECK(
+      holds(mistakes("{}", {"train.loss=squared_hinge", "train.label_smoothing=0.1"}), "only cross_entropy"));
+  CHECK(holds(mistakes("{}", {"dataset.batch_size=500", "dataset.limit.train=400"}), "at most the 400"));
+  CHECK(holds(mistakes("{}", {"dataset.name=mnist", "dataset.if_missing=shapes10"}),
+              "must have the images of mnist"));
+  CHECK(mistakes("{}", {"dataset.name=cifar10", "dataset.if_missing=shapes10"}).empty());
+  CHECK(holds(mistakes("{}", {"train.epochs=3", "train.schedule.warmup_epochs=4"}),
+              "at least schedule.warmup_epochs"));
+  CHECK(holds(mistakes("{}", {"seeds=[1, 2, 1]"}), "distinct"));
+}
+
+TEST_CASE("the resolved spec reads back to itself and leaves out what changes no result") {
+  const ExperimentSpec experiment = read("name: a\ndataset: {root: /somewhere}\n",
+                                         {"engine.threads=3", "train.epochs=7", "expect.val_accuracy=0.5"});
+  CHECK(experiment.resolved["train"]["epochs"] == 7);
+  CHECK_FALSE(experiment.resolved["engine"].contains("threads"));
+  CHECK_FALSE(experiment.resolved["engine"].contains("low_bit"));
+  CHECK_FALSE(experiment.resolved["dataset"].contains("root"));
+  const std::string text = compact_text(experiment.resolved);
+  CHECK(compact_text(read(text).resolved) == text);
+}
+
+TEST_CASE("the hash follows what decides the numbers, and only that") {
+  const auto hash = [](const std::vector<std::string>& overrides) {
+    return spec_hash(read("{}", overrides).resolved);
+  };
+  const std::string base = hash({});
+  CHECK(base.size() == 8);
+  for (const char* same :
+       {"name=other", "seed=9", "seeds=[4, 5]", "engine.threads=7", "expect.val_accuracy=0.3"})
+    CHECK_MESSAGE(hash({same}) == base, same);
+  for (const char* other :
+       {"train.epochs=3", "engine.shard=4", "quantize.skip=[first]", "dataset.shuffle=false"})
+    CHECK_MESSAGE(hash({other}) != base, other);
+}
+
+TEST_CASE("differing keys are named by path") {
+  const Json a = Json::parse(R"({"x": {"y": 1, "z": [1, 2]}, "w": 3})");
+  const Json b = Json::parse(R"({"x": {"y": 1.0, "z": [1, 5]}, "v": {}})");
+  CHECK(differing_keys(a, a).empty());
+  CHECK(differing_keys(a, b) == std::vector<std::string>{"x.z.1", "w", "v"});
+}
+
+TEST_CASE("skip takes first, last and patterns") {
+  const ExperimentSpec experiment = read("{model: {name: resnet20}}");
+  const model::Graph& graph = experiment.stages[0].graph;
+  const std::vector<model::Parameter> parameters = model::parameters(graph);
+  std::vector<std::string> unmatched;
+  const auto names = [&](const std::vector<std::string>& skip) {
+    std::vector<std::string> result;
+    const std::vector<bool> flags = skipped_weights(graph, skip, unmatched);
+    for (std::size_t i = 0; i < flags.size(); ++i)
+      if (flags[i]) result.push_back(parameters[i].name);
+    return result;
+  };
+  CHECK(names({"first", "last"}) == std::vector<std::string>{"stem.conv.weight", "fc.weight"});
+  CHECK(names({"stage2.block1.*"}) ==
+        std::vector<std::string>{"stage2.block1.conv1.weight", "stage2.block1.conv2.weight"});
+  CHECK(names({"*"}).size() == 20);
+  CHECK(names({"fc"}) == std::vector<std::string>{"fc.weight"});
+  CHECK(unmatched.empty());
+  CHECK(names({"fcc"}).empty());
+  CHECK(unmatched == std::vector<std::string>{"fcc"});
+}
+
+TEST_CASE("stages are laid over the spec; what must stay the same is checked") {
+  const std::string text =
+      "quantize: {weights: {method: binary_connect}}\n"
+      "train: {epochs: 3}\n"
+      "stages:\n"
+      "- quantize: {weights: {method: none}}\n"
+      "- train: {epochs: 5}\n";
+  const ExperimentSpec experiment = read(text);
+  REQUIRE(experiment.stages.size() == 2);
+  CHECK(experiment.stages[0].weights.method == "none");
+  CHECK(experiment.stages[0].train.epochs == 3);
+  CHECK(experiment.stages[1].weights.method == "binary_connect");
+  CHECK(experiment.stages[1].train.epochs == 5);
+  const std::string resolved = compact_text(experiment.resolved);
+  CHECK(compact_text(read(resolved).resolved) == resolved);
+  CHECK(holds(mistakes("stages: [{seed: 4}]\n"), "t.yaml:1:17: seed: differs"));
+  CHECK(holds(mistakes("stages: [{model: {name: mlp}}]\n"), "model: differs"));
+  CHECK(holds(mistakes("stages: [{dataset: {name: cifar10}}]\n"), "changes name"));
+  CHECK(holds(mistakes("stages: [{train: {epoch: 4}}]\n"), "train.epoch: unknown key"));
+  CHECK(mistakes("stages: [{dataset: {batch_size: 64, augment: {flip: true}}}]\n").empty());
+}
+
+TEST_CASE("the experiments of the repository are good and their tolerances stated") {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(QTRAIN_SOURCE_DIR "/experiments")) {
+    spec::Document document = spec::Document::load(entry.path().string());
+    CHECK_NOTHROW(read_experiment(document));
+    ++count;
+  }
+  CHECK(count >= 4);
+}
+
+TEST_CASE("the reference holds common keys, keys of one method, and their defaults") {
+  const std::string text = reference_text();
+  CHECK(holds(text, "| `train.epochs` | "));
+  CHECK(holds(text, "| `expect.val_accuracy` | "));
+  CHECK(holds(text, "With `train.optimizer.name: adam`:"));
+  CHECK(holds(text, "| `model.widths` | "));
+  CHECK(text.find("| `seed` |") == text.rfind("| `seed` |"));
+}
+
+TEST_CASE("JSON text: key order, shortest numbers that read back, no non-finite number") {
+  Json value;
+  value["b"] = 0.1;
+  value["a"] = {1, 2.5, 1e-7};
+  value["n"] = std::numeric_limits<double>::quiet_NaN();
+  value["i"] = std::numeric_limits<double>::infinity();
+  value["z"] = -0.0;
+  value["o"] = Json::array({Json{{"k", true}}, nullptr});
+  CHECK(compact_text(value) ==
+        R"({"b": 0.1, "a": [1, 2.5, 1e-07], "n": null, "i": null, "z": 0, "o": [{"k": true}, null]})");
+  CHECK(compact_text(Json::parse(compact_text(value))) == compact_text(value));
+  CHECK(indented_text(Json{{"x", {1, 2}}, {"y", {{"z", "w"}}}}) ==
+        "{\n \"x\": [1, 2],\n \"y\": {\n  \"z\": \"w\"\n }\n}\n");
+}
+
+}  // namespace
+}  // namespace qtrain::run
