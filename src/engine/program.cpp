@@ -40,7 +40,8 @@ const char* to_string(StepKind kind) {
   return "";
 }
 
-Machine::Machine(int threads, bool fill_dead) : pool(threads, [] { onednn::use_threads(1); }), poison(fill_dead) {
+Machine::Machine(int threads, bool fill_dead)
+    : pool(threads, [] { onednn::use_threads(1); }), poison(fill_dead) {
   thread_arenas.resize(static_cast<std::size_t>(threads));
   scratchpads.resize(static_cast<std::size_t>(threads));
   profile.assign(static_cast<std::size_t>(threads),

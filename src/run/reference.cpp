@@ -85,11 +85,13 @@ std::string special_tables(const Choice& choice, const Keys& base, std::set<std:
     return has(base, path) &&
            std::ranges::all_of(keys_of_value, [&](const Keys& keys) { return has(keys, path); });
   };
+  const std::set<std::string> told = special;               // by an earlier choice
   std::vector<std::pair<std::string, std::string>> tables;  // values with equal tables share one
   for (std::size_t i = 0; i < choice.values.size(); ++i) {
     Keys own;
     for (const spec::KeyDoc& key : keys_of_value[i])
-      if (key.path.starts_with(section) && !is_common(key.path)) own.push_back(key);
+      if (key.path.starts_with(section) && !is_common(key.path) && !told.contains(key.path))
+        own.push_back(key);
     if (own.empty()) continue;
     for (const spec::KeyDoc& key : own) special.insert(key.path);
     const std::string rows = table(own);
