@@ -13,7 +13,6 @@ struct ActivationUnit {
   int layer = 0;
   std::unique_ptr<quant::ActivationQuantizer> quantizer;
   std::unique_ptr<quant::Ste> ste;
-  bool keeps_zero = true;  ///< code of 0 is 0, so padded lanes stay zero
   std::span<float> learned_gradients;
   std::vector<std::vector<double>> partial;  ///< [shard][learned]
 

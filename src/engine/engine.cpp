@@ -116,10 +116,6 @@ void Engine::Impl::make_units(const Quantization& quantization) {
     unit.learned_gradients = parameters.learned_gradients(layer);
     if (!learned.empty()) unit.quantizer->bind(learned);
     for (auto& partial : unit.partial) partial.assign(learned.size(), 0.0);
-    float code = 0;
-    const float zero = 0;
-    unit.quantizer->forward({&zero, 1}, {&code, 1});
-    unit.keeps_zero = code == 0;
   }
 }
 

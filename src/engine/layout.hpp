@@ -4,8 +4,8 @@
 namespace qtrain::engine {
 
 /// How the values of one shard's tensor lie in memory: images x blocks x pixels x lanes, lanes fastest;
-/// channel c = block * lanes + lane. nchw has lanes 1, nhwc one block, nChw16c lanes 16; a matrix
-/// [images][features] is one block of one pixel. Lanes past `channels` are padding and hold zero.
+/// channel c = block * lanes + lane. nhwc is one block of `channels` lanes, nchw `channels` blocks of one
+/// lane; a matrix [images][features] is one block of one pixel. There is no padding.
 struct Layout {
   std::size_t images = 0;
   std::size_t channels = 0;
@@ -17,7 +17,6 @@ struct Layout {
   std::size_t index(std::size_t image, std::size_t channel, std::size_t pixel) const {
     return ((image * blocks + channel / lanes) * pixels + pixel) * lanes + channel % lanes;
   }
-  bool padded() const { return blocks * lanes != channels; }
   bool operator==(const Layout&) const = default;
 };
 

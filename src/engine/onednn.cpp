@@ -117,35 +117,23 @@ Desc channels_last(const memory::dims& dims) {
 bool describe(const Desc& desc, Layout& layout) {
 #if DNNL_VERSION_MAJOR >= 3
   if (desc.get_format_kind() != memory::format_kind::blocked) return false;
-  const auto dims = desc.get_dims(), padded = desc.get_padded_dims(), strides = desc.get_strides();
+  const auto dims = desc.get_dims(), strides = desc.get_strides();
   const auto inner_count = desc.get_inner_nblks();
-  const auto inner_blocks = desc.get_inner_blks(), inner_indices = desc.get_inner_idxs();
 #else
   if (desc.data.format_kind != dnnl_blocked) return false;
   const auto& blocking = desc.data.format_desc.blocking;
   const auto dims = desc.dims();
-  const memory::dims padded(desc.data.padded_dims, desc.data.padded_dims + desc.data.ndims);
   const memory::dims strides(blocking.strides, blocking.strides + desc.data.ndims);
   const auto inner_count = blocking.inner_nblks;
-  const auto* inner_blocks = blocking.inner_blks;
-  const auto* inner_indices = blocking.inner_idxs;
 #endif
   const auto count = [](memory::dim x) { return static_cast<std::size_t>(x); };
   layout.images = count(dims[0]);
   layout.channels = count(dims[1]);
   layout.pixels = dims.size() == 4 ? count(dims[2] * dims[3]) : 1;
-  if (inner_count == 1 && inner_indices[0] == 1) {
-    layout.lanes = count(inner_blocks[0]);
-    layout.blocks = count(padded[1]) / layout.lanes;
-  } else if (inner_count == 0 && strides[1] == 1) {
-    layout.lanes = layout.channels;
-    layout.blocks = 1;
-  } else if (inner_count == 0) {
-    layout.lanes = 1;
-    layout.blocks = layout.channels;
-  } else {
-    return false;
-  }
+  if (inner_count != 0) return false;
+  const bool last = strides[1] == 1;
+  layout.lanes = last ? layout.channels : 1;
+  layout.blocks = last ? 1 : layout.channels;
   // Dense, in the order images, blocks, rows, columns, lanes.
   const bool dense_rows =
       dims.size() != 4 || layout.pixels == 1 ||

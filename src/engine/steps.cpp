@@ -21,7 +21,6 @@ struct Tile {
   std::size_t offset;   ///< first value in the tensor
   std::size_t channel;  ///< first lane's
   std::size_t pixels;
-  std::size_t valid;  ///< lanes that are channels
 };
 
 /// Calls visit(tile) over the tensor in memory order; with one block, images run on as pixels.
@@ -35,9 +34,8 @@ void for_each_tile(const Layout& layout, Visit&& visit) {
   for (std::size_t n = 0; n < images; ++n)
     for (std::size_t b = 0; b < layout.blocks; ++b) {
       const std::size_t channel = b * layout.lanes;
-      const std::size_t valid = std::min(layout.lanes, layout.channels - std::min(layout.channels, channel));
       for (std::size_t p = 0; p < pixels; p += step) {
-        const Tile tile{offset, channel, std::min(step, pixels - p), valid};
+        const Tile tile{offset, channel, std::min(step, pixels - p)};
         visit(tile);
         offset += tile.pixels * layout.lanes;
       }
@@ -108,8 +106,6 @@ class ElementwiseForward final : public Step {
         return;
       }
       unit_->quantizer->forward({y, size}, {y, size});
-      if (t.valid < layout_.lanes && !unit_->keeps_zero)
-        kernels::active().zero_lanes(y, t.pixels, layout_.lanes, t.valid);
     });
   }
 

@@ -37,8 +37,6 @@ struct Kernels {
                    std::size_t pixels, std::size_t lanes);
   /// Adds to sum[l] the sum of g; order as in moments.
   void (*lane_sums)(const float* g, double* sum, std::size_t pixels, std::size_t lanes);
-  /// Sets lanes [valid, lanes) of every pixel to +0.
-  void (*zero_lanes)(float* y, std::size_t pixels, std::size_t lanes, std::size_t valid);
 
   /// y = x1 + x2
   void (*add)(const float* x1, const float* x2, float* y, std::size_t size);

@@ -7,7 +7,7 @@
 namespace qtrain::kernels {
 
 namespace reference {
-void fill_tiles(Kernels& set);        ///< affine, affine_add, affine_pair, zero_lanes
+void fill_tiles(Kernels& set);        ///< affine, affine_add, affine_pair
 void fill_sums(Kernels& set);         ///< moments, products, lane_sums, tree_sum
 void fill_elementwise(Kernels& set);  ///< the others
 }  // namespace reference

@@ -103,23 +103,4 @@ TEST_CASE("tile kernels: products are rounded before they are added") {
   }
 }
 
-TEST_CASE("zero_lanes clears the lanes from `valid` on and no other") {
-  for (const TileSize size : tile_sizes()) {
-    CAPTURE(size.pixels);
-    CAPTURE(size.lanes);
-    const std::vector<float> before = special_values(size.pixels * size.lanes, 7);
-    for (const std::size_t valid : {std::size_t{0}, size.lanes / 2, size.lanes - 1, size.lanes}) {
-      std::vector<float> expected = before;
-      for (std::size_t i = 0; i < expected.size(); ++i) {
-        if (i % size.lanes >= valid) expected[i] = 0.0f;
-      }
-      for (const Kernels* set : available()) {
-        Guarded<float> y(before);
-        set->zero_lanes(y.data(), size.pixels, size.lanes, valid);
-        CHECK((y.intact() && same_bits(y.values(), expected)));
-      }
-    }
-  }
-}
-
 }  // namespace qtrain::kernels

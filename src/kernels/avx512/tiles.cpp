@@ -48,20 +48,12 @@ void affine_pair(const float* g, const float* z, const float* p, const float* q,
   map_tile(make, y, pixels, lanes, g, z);
 }
 
-void zero_lanes(float* y, size_t pixels, size_t lanes, size_t valid) {
-  if (valid >= lanes) return;
-  const auto zero = [] { return _mm512_setzero_ps(); };
-  for_each_column(lanes - valid,
-                  [&](auto at, size_t l) { map_rows(at, zero, y + valid + l, pixels, lanes); });
-}
-
 }  // namespace
 
 void fill_tiles(Kernels& set) {
   set.affine = affine;
   set.affine_add = affine_add;
   set.affine_pair = affine_pair;
-  set.zero_lanes = zero_lanes;
 }
 
 }  // namespace qtrain::kernels::avx512

@@ -32,19 +32,12 @@ void affine_pair(const float* g, const float* z, const float* p, const float* q,
   }
 }
 
-void zero_lanes(float* y, std::size_t pixels, std::size_t lanes, std::size_t valid) {
-  for (std::size_t p = 0; p < pixels; ++p) {
-    for (std::size_t l = valid; l < lanes; ++l) y[p * lanes + l] = 0.0f;
-  }
-}
-
 }  // namespace
 
 void fill_tiles(Kernels& set) {
   set.affine = affine;
   set.affine_add = affine_add;
   set.affine_pair = affine_pair;
-  set.zero_lanes = zero_lanes;
 }
 
 }  // namespace qtrain::kernels::reference
