@@ -190,6 +190,11 @@ void Engine::Impl::evaluate_pass(std::span<const float> images, const std::int32
   full->program.run({images.data(), labels, count}, rest != nullptr ? &rest->program : nullptr, machine);
 }
 
+std::string onednn_version() {
+  const auto* version = dnnl_version();
+  return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
+}
+
 Engine::Engine(const model::Graph& graph, const Quantization& quantization, const Loss& loss,
                const Options& options) {
   QTRAIN_CHECK(options.threads >= 1 && options.shard >= 1 && options.batch >= 1,

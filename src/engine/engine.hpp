@@ -87,6 +87,9 @@ struct Profile {
   std::vector<Row> rows;
 };
 
+/// Version of the oneDNN library in use: "2.6.3".
+std::string onednn_version();
+
 /// A compiled network with its parameters. Results depend on graph, quantization, loss, shard, seed and data:
 /// never on `threads`.
 class Engine {

@@ -15,6 +15,8 @@
 
 namespace qtrain::run {
 
+const char* const kVersion = QTRAIN_VERSION;
+
 std::string host_name() {
   std::array<char, 256> name{};
   return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";

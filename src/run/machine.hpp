@@ -4,7 +4,8 @@
 
 namespace qtrain::run {
 
-inline constexpr const char* kVersion = "0.1.0";
+/// The version that CMakeLists.txt states.
+extern const char* const kVersion;
 
 std::string host_name();
 /// Model name of the processor, "" if the system does not say.

@@ -150,7 +150,8 @@ Json timing_document(const engine::Engine& engine, const train::Clock& clock, do
   timing["share_of_peak"] = train_rate.is_null() ? Json() : Json(step_macs * train_rate.get<double>() / peak);
   timing["host"] = host_name();
   timing["cpu"] = cpu_model();
-  timing["versions"] = {{"qtrain", kVersion}, {"compiler", __VERSION__}};
+  timing["versions"] = {
+      {"qtrain", kVersion}, {"onednn", engine::onednn_version()}, {"compiler", __VERSION__}};
   timing["layers"] = Json::array();
   for (const engine::LayerInfo& layer : engine.layers())
     if (!layer.path.empty()) timing["layers"].push_back({{"name", layer.name}, {"path", layer.path}});
