@@ -8,7 +8,7 @@ CTEST := ctest --output-on-failure --no-tests=error --parallel 2 --test-dir
 SOURCES = find src apps tests -name '*.cpp' -o -name '*.hpp'
 
 run: build  ## the quick start: about a minute on 2 cores
-	./build/qtrain experiments/quickstart.yaml
+	./build/qtrain experiments/quickstart.yaml --out runs/quickstart-$$(date +%Y%m%d-%H%M%S)
 
 build:
 	@$(INSTALL) build

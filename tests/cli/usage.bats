@@ -76,3 +76,8 @@ load helper
   [[ "$output" == *"fc1"* && "$output" == *"memory of the engine"* && "$output" == *"an epoch of 10 steps"* ]]
   [ ! -e runs ]
 }
+
+@test "the program opens no connection: it calls no socket function" {
+  run bash -c "nm -D '$QTRAIN' | grep -E ' U (socket|connect|bind|sendto|getaddrinfo)(@|$)'"
+  [ "$status" -eq 1 ]
+}
