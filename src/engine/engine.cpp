@@ -56,6 +56,7 @@ struct Engine::Impl {
                .parameters = parameters,
                .machine = machine} {
     shared.losses.resize(static_cast<std::size_t>(shared.shards));
+    summands.resize(shared.losses.size());
     make_units(quantization);
     training = compile(shared, std::min(options.shard, options.batch), Mode::training);
     list_statistics();
@@ -83,7 +84,6 @@ struct Engine::Impl {
   BatchResult sum_losses(int count);
   void check_batch(std::span<const float> images, std::size_t labels, int count) const;
   void reduce_gradients(const Compiled& full, const Compiled* rest, int count);
-  void reduce_weight(int slot, Shared::WeightGradient& gradient);
   void reduce_learned(int shards);
   void evaluate_pass(std::span<const float> images, const std::int32_t* labels, int count);
 
@@ -95,6 +95,8 @@ struct Engine::Impl {
   std::unique_ptr<Compiled> training;
   std::map<std::pair<int, Mode>, std::unique_ptr<Compiled>> others;
   std::vector<StatisticsSlot> statistics;
+  std::vector<double> summands;                               ///< [shard], scratch
+  std::vector<std::pair<int, Shared::WeightGradient*>> work;  ///< scratch of reduce_gradients
 };
 
 void Engine::Impl::make_units(const Quantization& quantization) {
@@ -138,20 +140,19 @@ void Engine::Impl::check_batch(std::span<const float> images, std::size_t labels
 
 BatchResult Engine::Impl::sum_losses(int count) {
   const int shards = shards_of(count);
-  std::vector<double> losses;
   BatchResult result{.count = count};
   for (int s = 0; s < shards; ++s) {
     const LossPartial& partial = shared.losses[static_cast<std::size_t>(s)];
-    losses.push_back(partial.loss);
+    summands[static_cast<std::size_t>(s)] = partial.loss;
     result.correct += partial.correct;
   }
-  result.loss = tree_sum(losses.data(), shards);
+  result.loss = tree_sum(summands.data(), shards);
   return result;
 }
 
 void Engine::Impl::reduce_gradients(const Compiled& full, const Compiled* rest, int count) {
   const int shards = shards_of(count);
-  std::vector<std::pair<int, Shared::WeightGradient*>> work;
+  work.clear();
   for (std::size_t k = 0; k < full.partials.size(); ++k) {
     const auto [slot, tensor] = full.partials[k];
     auto& gradient = shared.gradients.at(slot);
@@ -175,11 +176,11 @@ void Engine::Impl::reduce_gradients(const Compiled& full, const Compiled* rest, 
 }
 
 void Engine::Impl::reduce_learned(int shards) {
-  std::vector<double> values(static_cast<std::size_t>(shards));
   for (auto& [layer, unit] : shared.units)
     for (std::size_t k = 0; k < unit.learned_gradients.size(); ++k) {
-      for (std::size_t s = 0; s < values.size(); ++s) values[s] = unit.partial[s][k];
-      unit.learned_gradients[k] = static_cast<float>(tree_sum(values.data(), shards));
+      for (int s = 0; s < shards; ++s)
+        summands[static_cast<std::size_t>(s)] = unit.partial[static_cast<std::size_t>(s)][k];
+      unit.learned_gradients[k] = static_cast<float>(tree_sum(summands.data(), shards));
     }
 }
 
