@@ -147,6 +147,7 @@ BatchResult Engine::Impl::sum_losses(int count) {
     result.correct += partial.correct;
   }
   result.loss = tree_sum(summands.data(), shards);
+  result.finite = std::isfinite(result.loss);
   return result;
 }
 
@@ -230,7 +231,10 @@ BatchResult Engine::train(std::span<const float> images, std::span<const std::in
   full->program.run({images.data(), labels.data(), count}, rest != nullptr ? &rest->program : nullptr,
                     m.machine);
   m.reduce_gradients(*full, rest, count);
-  return m.sum_losses(count);
+  BatchResult result = m.sum_losses(count);
+  const std::span<const float> gradients = m.parameters.gradients();
+  result.finite = result.finite && kernels::active().all_finite(gradients.data(), gradients.size());
+  return result;
 }
 
 BatchResult Engine::evaluate(std::span<const float> images, std::span<const std::int32_t> labels) {
@@ -269,7 +273,7 @@ std::string Engine::locate_non_finite(std::span<const float> images, std::span<c
   Compiled* full = m.full_program(count, Mode::training);
   Compiled* rest = m.short_program(count, Mode::training);
   for (Affine& affine : m.shared.affines) affine.prepare();
-  std::string where = "loss: its value";
+  std::string where = "the loss or the backward pass";
   full->program.trace({images.data(), labels.data(), count}, rest != nullptr ? &rest->program : nullptr,
                       m.machine, [&](const Step& step, std::span<const float> output) {
                         if (all_finite(output.data(), output.size())) return false;

@@ -75,6 +75,9 @@ struct BatchResult {
   double loss = 0;  ///< summed over images
   int correct = 0;
   int count = 0;
+  /// The loss and, after train(), every gradient are finite. Quantizers give NaN a code, so a broken layer
+  /// can hide from the loss; it does not from its gradient.
+  bool finite = true;
 };
 
 /// Seconds by kind of step since the last reset, summed over threads.
@@ -121,8 +124,8 @@ class Engine {
   BatchResult evaluate(std::span<const float> images, std::span<const std::int32_t> labels);
   /// Logits [count][classes] of evaluate's forward pass.
   std::vector<float> logits(std::span<const float> images, int count);
-  /// After a non-finite loss: the first layer, in execution order, whose parameters or output hold a
-  /// non-finite number for this batch ("stage1.block2.conv1: its weights", "fc: its output"), or "loss".
+  /// After a result that is not finite: the first layer, in execution order, whose parameters or output hold
+  /// a non-finite number for this batch, or, if none does, "the loss or the backward pass".
   std::string locate_non_finite(std::span<const float> images, std::span<const std::int32_t> labels);
 
   std::vector<LayerInfo> layers() const;

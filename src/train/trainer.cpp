@@ -40,12 +40,10 @@ void restore_method_states(const engine::Engine& engine, const std::vector<std::
 }  // namespace
 
 Diverged::Diverged(int at_epoch, std::int64_t at_step, std::string at_layer)
-    : Error(
-          ExitCode::diverged,
-          fmt::format(
-              "the loss is not a finite number at step {} of epoch {}, first seen at {}; lower the learning "
-              "rate or add warm-up",
-              at_step, at_epoch, at_layer)),
+    : Error(ExitCode::diverged, fmt::format("the loss or a gradient is not a finite number at step {} of "
+                                            "epoch {}, first seen at {}; lower the "
+                                            "learning rate or add warm-up",
+                                            at_step, at_epoch, at_layer)),
       epoch(at_epoch),
       step(at_step),
       layer(std::move(at_layer)) {}
@@ -85,8 +83,8 @@ quant::WeightContext Trainer::context(std::int64_t step) const {
   return result;
 }
 
-void Trainer::check_finite(double loss, const datasets::Batch& batch, std::int64_t step) {
-  if (std::isfinite(loss)) return;
+void Trainer::check_finite(bool finite, const datasets::Batch& batch, std::int64_t step) {
+  if (finite) return;
   throw Diverged(epoch_number(), step, engine_.locate_non_finite(batch.images, batch.labels));
 }
 
@@ -94,7 +92,7 @@ void Trainer::train_batch(const datasets::Batch& batch) {
   const quant::WeightContext now = context(position_.step);
   engine_.use_weights(now);
   const engine::BatchResult result = engine_.train(batch.images, batch.labels);
-  check_finite(result.loss, batch, position_.step + 1);
+  check_finite(result.finite, batch, position_.step + 1);
   updater_.step(now.learning_rate, position_.step);
   engine_.settle(now);
   ++position_.step;
@@ -185,7 +183,7 @@ bool Trainer::evaluate_pass(const Watch& watch, Sums& sums) {
   const double pass_started = seconds_now();
   for (double started = pass_started; test_loader_.next(batch); started = seconds_now()) {
     const engine::BatchResult result = engine_.evaluate(batch.images, batch.labels);
-    check_finite(result.loss, batch, position_.step);
+    check_finite(result.finite, batch, position_.step);
     sums.loss += result.loss;
     sums.correct += result.correct;
     sums.count += result.count;

@@ -105,7 +105,7 @@ class Trainer {
   bool evaluate_pass(const Watch& watch, Sums& sums);
   bool evaluate_into(EpochRecord& record, const Watch& watch);
   std::vector<float> quantized_used() const;
-  void check_finite(double loss, const datasets::Batch& batch, std::int64_t step);
+  void check_finite(bool finite, const datasets::Batch& batch, std::int64_t step);
   int epoch_number() const { return stage_.first_epoch + static_cast<int>(position_.epoch) + 1; }
 
   Stage stage_;

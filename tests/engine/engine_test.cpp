@@ -200,6 +200,27 @@ TEST_CASE("a non-finite number is located") {
   CHECK(engine.locate_non_finite(data.images, data.labels) == "conv1.weight: its values");
 }
 
+TEST_CASE("a non-finite number that a quantizer hides from the loss shows in the gradient") {
+  Net net({3, 6, 6}, 4);
+  net.conv(8, 3, 1, 1);
+  net.norm(true);
+  net.act();
+  net.flatten();
+  net.linear(4);
+  Quantization q;
+  q.activations = [] { return std::make_unique<SignActivation>(); };
+  q.ste = [] { return std::make_unique<HardTanh>(); };
+  Engine engine(net.graph, q, {}, {.shard = 4, .batch = 8});
+  Data data(net.graph, 8);
+  engine.use_weights({});
+  CHECK(engine.train(data.images, data.labels).finite);
+  data.images[5] = std::numeric_limits<float>::infinity();
+  const BatchResult result = engine.train(data.images, data.labels);
+  CHECK(std::isfinite(result.loss));
+  CHECK_FALSE(result.finite);
+  CHECK(engine.locate_non_finite(data.images, data.labels).find("conv1") == 0);
+}
+
 TEST_CASE("a batch that does not fit is refused") {
   const Net net = engine::test::residual_net(8, true);
   Engine engine(net.graph, {}, {}, {.shard = 4, .batch = 8});
