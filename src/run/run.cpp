@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "kernels/kernels.hpp"
 #include "run/json_text.hpp"
 #include "run/session.hpp"
 #include "run/signals.hpp"
@@ -133,6 +134,7 @@ fs::path folder_for(const ExperimentSpec& experiment, const Request& request) {
 int run_experiment(const Request& request) {
   spec::Document document = spec::Document::load(request.spec, request.overrides);
   const ExperimentSpec experiment = read_experiment(document);
+  kernels::active();  // a wrong $QTRAIN_ISA stops the run before it leaves anything
   const fs::path path = folder_for(experiment, request);
   const bool several = !experiment.seeds.empty();
   const Json resolved = several ? experiment.resolved : resolved_for_seed(experiment, experiment.seed);

@@ -81,3 +81,10 @@ load helper
   run bash -c "nm -D '$QTRAIN' | grep -E ' U (socket|connect|bind|sendto|getaddrinfo)(@|$)'"
   [ "$status" -eq 1 ]
 }
+
+@test "an unknown QTRAIN_ISA exits 2 and leaves no folder" {
+  QTRAIN_ISA=nonsense run "$QTRAIN" tiny.yaml --out made
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"nonsense"* && "$output" == *"reference"* ]]
+  [ ! -e made ]
+}
