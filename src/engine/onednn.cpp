@@ -86,6 +86,15 @@ dnnl::convolution_forward::primitive_desc convolution_desc(const Desc& src, cons
                                                src, weights, dst, w.stride, w.padding, w.padding);
 }
 
+/// Data and weights gradient take the same arguments: layouts of the data as forward had them, weights free.
+template <class P>
+typename P::primitive_desc convolution_backward_desc(const Built& forward, Window window) {
+  const WindowDims w(window);
+  return backward_of<P>(convolution_desc(forward.src, forward.weights, forward.dst, window),
+                        algorithm::convolution_direct, forward.src, with_any_layout(forward.weights),
+                        forward.dst, w.stride, w.padding, w.padding);
+}
+
 dnnl::inner_product_forward::primitive_desc linear_desc(const Desc& src, const Desc& weights,
                                                         const Desc& dst) {
   return forward_of<dnnl::inner_product_forward>(prop_kind::forward_training, src, weights, dst);
@@ -149,21 +158,13 @@ Built convolution_forward(const Desc& src, const memory::dims& weights, const De
 }
 
 Built convolution_backward_data(const Built& forward, Window window) {
-  const auto hint = convolution_desc(forward.src, forward.weights, forward.dst, window);
-  const WindowDims w(window);
-  const auto desc = backward_of<dnnl::convolution_backward_data>(
-      hint, algorithm::convolution_direct, forward.src, with_any_layout(forward.weights), forward.dst,
-      w.stride, w.padding, w.padding);
+  const auto desc = convolution_backward_desc<dnnl::convolution_backward_data>(forward, window);
   return finish<dnnl::convolution_backward_data>(desc, desc.diff_src_desc(), desc.weights_desc(),
                                                  desc.diff_dst_desc());
 }
 
 Built convolution_backward_weights(const Built& forward, Window window) {
-  const auto hint = convolution_desc(forward.src, forward.weights, forward.dst, window);
-  const WindowDims w(window);
-  const auto desc = backward_of<dnnl::convolution_backward_weights>(
-      hint, algorithm::convolution_direct, forward.src, with_any_layout(forward.weights), forward.dst,
-      w.stride, w.padding, w.padding);
+  const auto desc = convolution_backward_desc<dnnl::convolution_backward_weights>(forward, window);
   return finish<dnnl::convolution_backward_weights>(desc, desc.src_desc(), desc.diff_weights_desc(),
                                                     desc.diff_dst_desc());
 }

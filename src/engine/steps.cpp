@@ -4,7 +4,6 @@
 #include <cstring>
 #include <limits>
 
-#include "base/cast.hpp"
 #include "kernels/kernels.hpp"
 
 namespace qtrain::engine {

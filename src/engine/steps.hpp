@@ -40,7 +40,7 @@ std::unique_ptr<Step> elementwise_forward(const std::string& name, const std::ve
 
 /// g = (sum of diff_dst) * mu'(y), y computed anew from the operands; the shard's sums of g and of g (z -
 /// mean) into each affine that wants them, and the learned values' gradients into the unit. `tile` is scratch
-/// of kTileBytes(layout).
+/// of tile_bytes(layout).
 std::unique_ptr<Step> elementwise_backward(const std::string& name, const std::vector<TensorId>& diff_dst,
                                            const std::vector<Operand>& operands, ActivationUnit* unit,
                                            TensorId g, TensorId tile, const Layout& layout);

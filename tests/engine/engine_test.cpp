@@ -66,6 +66,16 @@ Quantization sign_everything(const model::Graph& graph) {
   return q;
 }
 
+Net one_block_net() {
+  Net net({3, 6, 6}, 4);
+  net.conv(8, 3, 1, 1);
+  net.norm(true);
+  net.act();
+  net.flatten();
+  net.linear(4);
+  return net;
+}
+
 struct Outcome {
   std::vector<double> losses;
   std::vector<float> latents, logits;
@@ -184,12 +194,7 @@ TEST_CASE("evaluation uses the running statistics") {
 }
 
 TEST_CASE("a non-finite number is located") {
-  Net net({3, 6, 6}, 4);
-  net.conv(8, 3, 1, 1);
-  net.norm(true);
-  net.act();
-  net.flatten();
-  net.linear(4);
+  const Net net = one_block_net();
   Engine engine(net.graph, {}, {}, {.shard = 4, .batch = 8});
   Data data(net.graph, 8);
   engine.use_weights({});
@@ -201,12 +206,7 @@ TEST_CASE("a non-finite number is located") {
 }
 
 TEST_CASE("a non-finite number that a quantizer hides from the loss shows in the gradient") {
-  Net net({3, 6, 6}, 4);
-  net.conv(8, 3, 1, 1);
-  net.norm(true);
-  net.act();
-  net.flatten();
-  net.linear(4);
+  const Net net = one_block_net();
   Quantization q;
   q.activations = [] { return std::make_unique<SignActivation>(); };
   q.ste = [] { return std::make_unique<HardTanh>(); };
