@@ -106,7 +106,7 @@ void Engine::Impl::make_units(const Quantization& quantization) {
     ActivationUnit& unit = shared.units[layer];
     unit.layer = layer;
     if (!quantization.activations) continue;
-    unit.quantizer = quantization.activations();
+    unit.quantizer = quantization.activations({graph.layers[k].name, shared.shapes[k]});
     unit.ste = quantization.ste();
     parameters.add_learned(layer, graph.layers[k].name, unit.quantizer->learned());
   }
@@ -305,8 +305,7 @@ std::vector<LayerInfo> Engine::layers() const {
     if (keeps) bits[k] = row.activation_bits;
     if (layer.op == model::Op::activation && m.shared.units.at(id).quantizer) {
       const auto& quantizer = *m.shared.units.at(id).quantizer;
-      const int levels = quantizer.highest_code() - quantizer.lowest_code() + 1;
-      bits[k] = static_cast<int>(std::ceil(std::log2(levels)));
+      bits[k] = static_cast<int>(std::ceil(std::log2(quantizer.levels())));
     }
     rows.push_back(std::move(row));
   }

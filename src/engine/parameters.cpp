@@ -121,7 +121,6 @@ void Parameters::allocate() {
   }
   latents_ = AlignedBuffer<float>(total);
   gradients_ = AlignedBuffer<float>(total);
-  initialize(seed_);
   for (Weight& weight : weights_) {
     const ParameterSlot& slot = slots_[static_cast<std::size_t>(weight.slot)];
     weight.scales.assign(static_cast<std::size_t>(slot.shape[0]), 1.0f);
@@ -135,15 +134,18 @@ void Parameters::allocate() {
     const std::size_t count = last.offset + last.size - first;
     weight.method->bind(latents().subspan(first, count), gradients().subspan(first, count));
   }
+  initialize(seed_);
 }
 
 void Parameters::initialize(std::uint64_t seed) {
+  const auto values = [&](std::size_t s) { return latents().subspan(slots_[s].offset, slots_[s].size); };
+  for (std::size_t s = 0; s < slots_.size(); ++s)
+    if (slots_[s].kind == Kind::learned) std::ranges::copy(initial_of_slot_[s], values(s).begin());
   for (std::size_t s = 0; s < slots_.size(); ++s) {
     const ParameterSlot& slot = slots_[s];
-    const std::span<float> u = latents().subspan(slot.offset, slot.size);
-    if (slot.kind == Kind::learned) {
-      std::ranges::copy(initial_of_slot_[s], u.begin());
-    } else if (slot.kind == Kind::weight) {
+    const std::span<float> u = values(s);
+    if (slot.kind == Kind::learned) continue;
+    if (slot.kind == Kind::weight) {
       const model::Layer& layer = graph_.layers[static_cast<std::size_t>(layer_of_slot_[s])];
       RandomStream random(seed, Purpose::initial_weights, narrow<std::uint32_t>(weight_of_slot_[s]));
       std::vector<float> w(element_count(slot.shape));

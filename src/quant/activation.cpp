@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "quant/table.hpp"
 
 namespace qtrain::quant {
 
 namespace activations {
-#define QUANTIZER(name)                                        \
+#define QUANTIZER(name, most_bits)                             \
   ActivationFactory read_##name(spec::Reader& keys, int bits); \
   std::string refuses_##name(const std::string& ste);
 #include "quant/activations/quantizers.def"
@@ -23,7 +25,8 @@ namespace ste {
 namespace {
 
 constexpr ActivationEntry kQuantizers[] = {
-#define QUANTIZER(name) {#name, &activations::read_##name, &activations::refuses_##name},
+#define QUANTIZER(name, most_bits) \
+  {#name, most_bits, &activations::read_##name, &activations::refuses_##name},
 #include "quant/activations/quantizers.def"
 #undef QUANTIZER
 };
@@ -42,7 +45,9 @@ std::span<const SteEntry> stes() { return kStes; }
 void ActivationSpec::read(spec::Reader keys) {
   const ActivationEntry* entry = pick(keys, "quantizer", quantizer, activation_quantizers(),
                                       "how activations are quantized; none: plain ReLU", {"none"});
-  keys.field("bits", bits, spec::between(1, 8), "bits of an activation");
+  const int most_bits = entry != nullptr ? entry->most_bits : 8;
+  bits = std::min(bits, most_bits);
+  keys.field("bits", bits, spec::between(1, most_bits), "bits of an activation");
   const SteEntry* surrogate = pick(keys, "ste", ste, stes(), "derivative used in place of the quantizer's");
   make = nullptr;
   make_ste = nullptr;

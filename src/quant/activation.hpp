@@ -7,13 +7,28 @@
 
 #include "quant/learned.hpp"
 #include "spec/reader.hpp"
+#include "tensor/shape.hpp"
 
 namespace qtrain::quant {
 
-/// Where an activation quantizer saturates, in units of x; what a surrogate derivative may depend on.
+/// Where an activation quantizer saturates, in units of x, and how steeply its output rises between on
+/// average; what a surrogate derivative may depend on.
 struct ActivationRange {
   float low = 0;
   float high = 0;
+  float slope = 1;
+};
+
+/// The layer an activation quantizer is made for.
+struct ActivationTensor {
+  std::string name;
+  Shape shape;  ///< of one image: C, H, W or F
+};
+
+/// What a quantizer may set its start from: the values x of the layer over the first batch.
+struct ActivationStatistics {
+  double mean_magnitude = 0;
+  float largest = 0;  ///< max x
 };
 
 /// Forward half of a quantized activation; one object a layer. value = scale() * code, codes are integers.
@@ -26,10 +41,16 @@ class ActivationQuantizer {
   virtual ActivationRange range() const = 0;
   virtual int lowest_code() const = 0;
   virtual int highest_code() const = 0;
+  /// Number of different codes.
+  virtual int levels() const { return highest_code() - lowest_code() + 1; }
 
   virtual std::vector<LearnedParameter> learned() const { return {}; }
   /// Called once with the storage of learned(), concatenated.
   virtual void bind(std::span<const float> /*values*/) {}
+  /// Whether the learned values start from data: then `start` gives them before the first step, unless they
+  /// were loaded with the weights.
+  virtual bool starts_from_data() const { return false; }
+  virtual std::vector<float> start(const ActivationStatistics& /*statistics*/) const { return {}; }
   /// Adds to gradients[k] the sum over i of gy[i] * d value(x[i]) / d learned[k]. Called from several
   /// threads, each with its own gradients.
   virtual void learned_gradient(std::span<const float> /*x*/, std::span<const float> /*gy*/,
@@ -44,11 +65,12 @@ class Ste {
   virtual void multiply(std::span<const float> x, const ActivationRange& range, std::span<float> g) const = 0;
 };
 
-using ActivationFactory = std::function<std::unique_ptr<ActivationQuantizer>()>;
+using ActivationFactory = std::function<std::unique_ptr<ActivationQuantizer>(const ActivationTensor&)>;
 using SteFactory = std::function<std::unique_ptr<Ste>()>;
 
 struct ActivationEntry {
   const char* name;
+  int most_bits;
   ActivationFactory (*read)(spec::Reader& keys, int bits);  ///< reads its own keys of `quantize.activations`
   /// "" if the pair makes sense, else why not ("sign has no ...").
   std::string (*refuses)(const std::string& ste);

@@ -28,7 +28,7 @@ void copy(std::span<const float> from, std::span<float> to) {
 
 }  // namespace
 
-void WeightMethod::initialize(std::span<const float> w, std::span<float> u) const { copy(w, u); }
+void WeightMethod::initialize(std::span<const float> w, std::span<float> u) { copy(w, u); }
 
 void WeightMethod::pulled(std::span<const float> /*u*/, std::span<const float> /*w*/,
                           std::span<const float> gw, const WeightContext& /*context*/, std::span<float> gu) {

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,6 +21,8 @@ struct WeightContext {
   std::int64_t steps_per_epoch = 1;
   std::int64_t epochs = 1;               ///< of the whole stage
   double learning_rate = 0;              ///< of the step under way
+  double base_learning_rate = 0;         ///< before the schedule's factor
+  bool evaluation = false;               ///< `used` is not for a training step: it must change no state
   std::span<const float> second_moment;  ///< the optimizer's v; empty unless wants_second_moment()
   std::int64_t epoch() const { return step / steps_per_epoch; }
 };
@@ -29,6 +32,12 @@ struct WeightTensor {
   std::string name;
   Shape shape;
   std::size_t outputs() const { return static_cast<std::size_t>(shape.at(0)); }
+};
+
+/// The smallest and largest integer among codes.
+struct CodeRange {
+  int lowest = 0;
+  int highest = 0;
 };
 
 /// How one weight tensor is quantized in training; one object a tensor.
@@ -47,8 +56,9 @@ class WeightMethod {
 
   /// Latent values a weight (PMF and MD-softmax: one a level), value-major within a weight.
   virtual std::size_t latents_per_weight() const { return 1; }
-  /// Initial latent for initial weights w (default: copy).
-  virtual void initialize(std::span<const float> w, std::span<float> u) const;
+  /// Initial latent for initial weights w (default: copy). Called after `bind`, at the start and whenever
+  /// other weights are loaded; may set the learned values that depend on w.
+  virtual void initialize(std::span<const float> w, std::span<float> u);
 
   virtual void used(std::span<const float> u, const WeightContext& context, std::span<float> w) = 0;
   virtual void pulled(std::span<const float> u, std::span<const float> w, std::span<const float> gw,
@@ -61,6 +71,9 @@ class WeightMethod {
   /// runs on w itself. scales has scale_count() entries: 1 (per tensor) or the number of output channels.
   virtual bool codes(std::span<const float> w, std::span<float> codes, std::span<float> scales) const;
   virtual std::size_t scale_count() const { return 1; }
+  /// Where the codes lie when `codes` is never false in training; else nothing, and the layer computes in
+  /// float.
+  virtual std::optional<CodeRange> code_range() const { return {}; }
   /// Bits an exactly quantized weight takes; 32 for float.
   virtual int bits() const = 0;
 

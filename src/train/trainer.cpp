@@ -20,23 +20,6 @@ double rate(std::int64_t images, double seconds) {
   return seconds > 0 ? static_cast<double>(images) / seconds : 0;
 }
 
-std::vector<std::vector<float>> method_states(const engine::Engine& engine) {
-  std::vector<std::vector<float>> states;
-  for (const engine::ParameterSlot& slot : engine.slots())
-    if (slot.method != nullptr)
-      for (const std::span<float> state : slot.method->state())
-        states.emplace_back(state.begin(), state.end());
-  return states;
-}
-
-void restore_method_states(const engine::Engine& engine, const std::vector<std::vector<float>>& states) {
-  std::size_t next = 0;
-  for (const engine::ParameterSlot& slot : engine.slots())
-    if (slot.method != nullptr)
-      for (const std::span<float> state : slot.method->state())
-        std::ranges::copy(states[next++], state.begin());
-}
-
 }  // namespace
 
 Diverged::Diverged(int at_epoch, std::int64_t at_step, std::string at_layer)
@@ -54,13 +37,13 @@ Trainer::Trainer(Stage stage, const datasets::Dataset& data)
       updater_(engine_, *stage_.optimizer),
       train_loader_(data.train, data.normalization, *stage_.loader, true),
       test_loader_(data.test, data.normalization, *stage_.loader, false) {
-  engine_.use_weights(context(0));
+  engine_.use_weights(evaluation_context());
   weight_watch_.start(engine_);
 }
 
 void Trainer::start_from(const std::vector<NamedTensor>& tensors, const std::string& source) {
   load_tensors(engine_, tensors, source);
-  engine_.use_weights(context(0));
+  engine_.use_weights(evaluation_context());
   weight_watch_.start(engine_);
 }
 
@@ -79,7 +62,14 @@ quant::WeightContext Trainer::context(std::int64_t step) const {
   result.steps_per_epoch = train_loader_.batches_per_epoch();
   result.epochs = std::max(stage_.epochs, 1);
   result.learning_rate = learning_rate(step);
+  result.base_learning_rate = stage_.optimizer->learning_rate;
   result.second_moment = updater_.second_moment();
+  return result;
+}
+
+quant::WeightContext Trainer::evaluation_context() const {
+  quant::WeightContext result = context(position_.step);
+  result.evaluation = true;
   return result;
 }
 
@@ -142,11 +132,9 @@ std::optional<EpochRecord> Trainer::evaluate(const Watch& watch) {
   return record;
 }
 
-/// Methods may keep state that use_weights changes; an evaluation given up leaves it as it was.
 bool Trainer::evaluate_into(EpochRecord& record, const Watch& watch) {
-  const std::vector<std::vector<float>> states = method_states(engine_);
   Sums used, quantized;
-  engine_.use_weights(context(position_.step));
+  engine_.use_weights(evaluation_context());
   if (!weight_watch_.empty()) record.change = weight_watch_.measure(engine_);
   const std::vector<float> used_weights = quantized_used();
   bool complete = evaluate_pass(watch, used);
@@ -155,10 +143,7 @@ bool Trainer::evaluate_into(EpochRecord& record, const Watch& watch) {
     quantized = used;
     if (quantized_used() != used_weights) complete = evaluate_pass(watch, quantized = Sums{});
   }
-  if (!complete) {
-    restore_method_states(engine_, states);
-    return false;
-  }
+  if (!complete) return false;
   record.val_loss = mean(used.loss, used.count);
   record.val_accuracy = mean(static_cast<double>(used.correct), used.count);
   record.quantized_val_loss = mean(quantized.loss, quantized.count);
@@ -200,7 +185,7 @@ bool Trainer::evaluate_pass(const Watch& watch, Sums& sums) {
   return true;
 }
 
-void Trainer::finalize() { engine_.use_weights(context(position_.step), true); }
+void Trainer::finalize() { engine_.use_weights(evaluation_context(), true); }
 
 void Trainer::add_to_clock(const Clock& earlier) {
   clock_.train_seconds += earlier.train_seconds;

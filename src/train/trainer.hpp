@@ -101,6 +101,7 @@ class Trainer {
 
   double learning_rate(std::int64_t step) const;
   quant::WeightContext context(std::int64_t step) const;
+  quant::WeightContext evaluation_context() const;
   void train_batch(const datasets::Batch& batch);
   bool evaluate_pass(const Watch& watch, Sums& sums);
   bool evaluate_into(EpochRecord& record, const Watch& watch);

@@ -61,7 +61,7 @@ Quantization sign_everything(const model::Graph& graph) {
         return std::make_unique<ChannelSign>(t.outputs());
       };
   }
-  q.activations = [] { return std::make_unique<SignActivation>(); };
+  q.activations = [](const quant::ActivationTensor&) { return std::make_unique<SignActivation>(); };
   q.ste = [] { return std::make_unique<HardTanh>(); };
   return q;
 }
@@ -208,7 +208,7 @@ TEST_CASE("a non-finite number is located") {
 TEST_CASE("a non-finite number that a quantizer hides from the loss shows in the gradient") {
   const Net net = one_block_net();
   Quantization q;
-  q.activations = [] { return std::make_unique<SignActivation>(); };
+  q.activations = [](const quant::ActivationTensor&) { return std::make_unique<SignActivation>(); };
   q.ste = [] { return std::make_unique<HardTanh>(); };
   Engine engine(net.graph, q, {}, {.shard = 4, .batch = 8});
   Data data(net.graph, 8);

@@ -17,7 +17,7 @@ constexpr std::array<float, 9> kInputs = {-1, 0, 1e-9F, 0.5F, 0.50001F, 1.2F, 1.
 using Row = std::array<double, 9>;
 
 std::unique_ptr<ActivationQuantizer> make(const std::string& keys) {
-  return read_spec<ActivationSpec>("{quantizer: quantized_relu, " + keys + "}").make();
+  return read_spec<ActivationSpec>("{quantizer: quantized_relu, " + keys + "}").make({"act", {8, 4, 4}});
 }
 
 /// d loss / d alpha for a loss that is the i-th output alone, for each i.

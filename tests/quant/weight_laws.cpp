@@ -30,7 +30,7 @@ struct Trained {
 
   Trained(const std::string& name, const Shape& shape, const Values& initial)
       : tensor{"layer.weight", shape} {
-    method = read_spec<WeightSpec>("method: " + name).make(tensor);
+    method = read_spec<WeightSpec>("{method: " + name + "}").make(tensor);
     for (const LearnedParameter& parameter : method->learned())
       learned.insert(learned.end(), parameter.initial.begin(), parameter.initial.end());
     learned_gradients.resize(learned.size());
@@ -69,11 +69,21 @@ struct Trained {
   std::size_t group_size() const { return w.size() / method->scale_count(); }
 };
 
+/// Each method as it is by default, and what weight_variants.def adds.
+std::vector<std::string> method_specs() {
+  std::vector<std::string> specs = {
+#define VARIANT(spec) spec,
+#include "quant/weight_variants.def"
+#undef VARIANT
+  };
+  for (const WeightEntry& entry : weight_methods()) specs.emplace_back(entry.name);
+  return specs;
+}
+
 template <class Check>
 void for_each_method(Check check) {
-  for (const WeightEntry& entry : weight_methods()) {
+  for (const std::string& name : method_specs()) {
     for (const Shape& shape : {Shape{8, 4, 3, 3}, Shape{10, 33}}) {
-      const std::string name = entry.name;
       CAPTURE(name);
       CAPTURE(to_string(shape));
       check(name, shape, random_weights(element_count(shape), 7));
@@ -109,9 +119,15 @@ TEST_CASE("weight laws: codes are integers and times their scale give the used w
     CHECK(one_or_each);
     Values codes(trained.w.size());
     Values scales(scale_count);
-    if (!trained.method->codes(trained.w, codes, scales)) return;
+    const bool has_codes = trained.method->codes(trained.w, codes, scales);
+    const std::optional<CodeRange> range = trained.method->code_range();
+    if (range) REQUIRE(has_codes);
+    if (!has_codes) return;
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < codes.size(); ++i) {
+      if (range &&
+          (codes[i] < static_cast<float>(range->lowest) || codes[i] > static_cast<float>(range->highest)))
+        ++wrong;
       const bool exact = scales[i / trained.group_size()] * codes[i] == trained.w[i];
       if (!exact || codes[i] != std::round(codes[i])) ++wrong;
     }
@@ -173,15 +189,23 @@ TEST_CASE("weight laws: the same inputs give the same bits") {
   });
 }
 
-TEST_CASE("weight laws: final leaves the training as it is") {
+TEST_CASE("weight laws: final and used to evaluate leave the training as it is") {
   for_each_method([](const std::string& name, const Shape& shape, const Values& initial) {
     Trained trained(name, shape, initial);
     trained.step(0);
     const auto state = trained.state();
     const Values learned = trained.learned;
+    const Values latent = trained.u;
     CHECK(trained.final() == trained.final());
+    WeightContext evaluation = trained.context;
+    evaluation.evaluation = true;
+    Values first(trained.w.size()), second(trained.w.size());
+    trained.method->used(trained.u, evaluation, first);
+    trained.method->used(trained.u, evaluation, second);
+    CHECK(first == second);
     CHECK(trained.state() == state);
     CHECK(trained.learned == learned);
+    CHECK(trained.u == latent);
   });
 }
 

@@ -136,7 +136,9 @@ ActivationFactory read_quantized_relu(spec::Reader& keys, int bits) {
   if (options.alpha_value > 0 && options.alpha_value < kLowestAlpha) {
     keys.mistake("alpha_value", fmt::format("is {}, must be 0 or in [0.001, 5]", options.alpha_value));
   }
-  return [options, alpha = fitted_alpha(options)] { return std::make_unique<QuantizedRelu>(options, alpha); };
+  return [options, alpha = fitted_alpha(options)](const ActivationTensor&) {
+    return std::make_unique<QuantizedRelu>(options, alpha);
+  };
 }
 
 std::string refuses_quantized_relu(const std::string& /*ste*/) { return ""; }

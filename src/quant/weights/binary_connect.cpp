@@ -28,6 +28,7 @@ class BinaryConnect final : public WeightMethod {
     scales[0] = 1;
     return true;
   }
+  std::optional<CodeRange> code_range() const override { return CodeRange{-1, 1}; }
   int bits() const override { return 1; }
 };
 
