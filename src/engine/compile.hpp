@@ -2,6 +2,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "engine/affine.hpp"
@@ -19,6 +20,7 @@ struct Shared {
   std::vector<Shape> shapes;  ///< per layer, of one image
   Loss loss;
   int threads = 1;
+  bool low_bit = true;
   int shards = 1;  ///< most shards a batch can have
   Parameters& parameters;
   Machine& machine;
@@ -33,6 +35,7 @@ struct Shared {
     std::unique_ptr<onednn::Reorder> to_plain;
   };
   std::map<int, WeightGradient> gradients{};  ///< by slot
+  std::set<int> integer_layers{};             ///< whose forward pass runs on one-byte codes
 };
 
 enum class Mode { training, evaluation };

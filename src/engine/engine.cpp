@@ -52,6 +52,7 @@ struct Engine::Impl {
                .shapes = model::infer_shapes(graph),
                .loss = loss,
                .threads = engine_options.threads,
+               .low_bit = engine_options.low_bit,
                .shards = (engine_options.batch + engine_options.shard - 1) / engine_options.shard,
                .parameters = parameters,
                .machine = machine} {
@@ -299,7 +300,7 @@ std::vector<LayerInfo> Engine::layers() const {
       if (parameter.layer == id) row.parameters += static_cast<std::int64_t>(element_count(parameter.shape));
     const ParameterSlot* weight = m.parameters.find(id, ParameterSlot::Kind::weight);
     row.weight_bits = weight == nullptr ? 0 : weight->method != nullptr ? weight->method->bits() : 32;
-    row.path = weight != nullptr ? "float32" : "";
+    row.path = weight == nullptr ? "" : m.shared.integer_layers.contains(id) ? "int8" : "float32";
     const bool keeps = layer.op == model::Op::max_pool || layer.op == model::Op::flatten ||
                        layer.op == model::Op::shortcut_pad;
     if (keeps) bits[k] = row.activation_bits;

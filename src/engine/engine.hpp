@@ -35,6 +35,7 @@ struct Options {
   int shard = 8;           ///< images a shard: part of the numerics
   int batch = 128;         ///< largest training batch
   std::uint64_t seed = 1;  ///< of the initial weights
+  bool low_bit = true;     ///< convolve codes as integers where that gives the same bits
   bool poison = false;     ///< fill dead arena ranges with NaN (tests)
 };
 
@@ -68,7 +69,7 @@ struct LayerInfo {
   std::int64_t multiply_accumulates = 0;
   int weight_bits = 32;      ///< 32: float; 0: no weights
   int activation_bits = 32;  ///< of the layer's input
-  std::string path = {};     ///< "float32"; "" for layers without arithmetic of their own
+  std::string path = {};     ///< "float32", "int8" (forward); "" for layers without arithmetic of their own
 };
 
 struct BatchResult {

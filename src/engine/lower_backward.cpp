@@ -41,9 +41,9 @@ TensorId Lowering::new_diff(int v, const std::string& name) {
 void Lowering::backward_elementwise(Node& node) {
   const Value& dst = value(node.dst);
   const TensorId g = program().tensor(node.name + " g", dst.desc.get_size());
-  const TensorId tile = program().tensor(node.name + " tile", tile_bytes(dst.layout));
+  const TensorId tiles = program().tensor(node.name + " tiles", tiles_bytes(dst.layout));
   program().step(
-      elementwise_backward(node.name, dst.diffs, operands_of(node.terms), node.unit, g, tile, dst.layout));
+      elementwise_backward(node.name, dst.diffs, operands_of(node.terms), node.unit, g, tiles, dst.layout));
   bool barrier = false;
   for (const auto& term : node.terms) {
     if (term.affine->wants_gradient_sums()) backward_sums_.emplace_back(term.affine, dst.layout.pixels);
@@ -80,7 +80,7 @@ void Lowering::backward_product(Node& node) {
 void Lowering::backward_weights(const Node& node, TensorId diff_dst) {
   const Built built = node.linear ? onednn::linear_backward_weights(node.forward)
                                   : onednn::convolution_backward_weights(node.forward, node.window);
-  const TensorId src = value(node.src).tensor;
+  const TensorId src = floats(node.src, node.name);
   const bool first_program = !shared_.gradients.contains(node.weights->index);
   auto& gradient = shared_.gradients[node.weights->index];
   if (first_program) prepare_gradient(gradient, built.weights, *node.weights, value(node.src).unit);
@@ -97,7 +97,7 @@ void Lowering::backward_weights(const Node& node, TensorId diff_dst) {
 void Lowering::backward_data(const Node& node, TensorId diff_dst) {
   const Built built = node.linear ? onednn::linear_backward_data(node.forward)
                                   : onednn::convolution_backward_data(node.forward, node.window);
-  const float* w = shared_.parameters.copy(*node.weights, Parameters::Content::used, built.weights);
+  const void* w = shared_.parameters.copy(*node.weights, Parameters::Content::used, built.weights);
   const TensorId diff_src = new_diff(node.src, node.name);
   call(node.name, node.linear ? StepKind::linear : StepKind::convolution_backward_data, built,
        {{DNNL_ARG_DIFF_DST, built.dst, diff_dst, nullptr},
@@ -151,7 +151,7 @@ void Lowering::backward_shortcut(Node& node) {
 void Lowering::backward_relayout(Node& node) {
   if (!value(node.src).needs_gradient) return;
   const TensorId diff_dst = gradient_of(node.dst, node.name);
-  if (value(node.src).tensor == value(node.dst).tensor) {
+  if (value(node.src).tensor >= 0 && value(node.src).tensor == value(node.dst).tensor) {
     value(node.src).diffs.push_back(diff_dst);
     return;
   }

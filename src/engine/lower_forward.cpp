@@ -58,7 +58,8 @@ void Lowering::lower(int id, const model::Layer& layer) {
     case Op::batch_norm:
       return lower_batch_norm(id, layer);
     case Op::activation: {
-      result(id).value = elementwise(layer.name, terms_of(layer.inputs[0]), &shared_.units.at(id));
+      result(id).value =
+          elementwise(layer.name, terms_of(layer.inputs[0]), &shared_.units.at(id), stores_codes(id));
       return;
     }
     case Op::max_pool:
@@ -102,12 +103,15 @@ void Lowering::lower_product(int id, const model::Layer& layer) {
   dst.src_unit = value(src).unit;
   dst.needs_gradient = true;
   node.src = src;
-  const float* w = shared_.parameters.copy(*node.weights, Parameters::Content::codes, node.forward.weights);
-  call(layer.name, node.linear ? StepKind::linear : StepKind::convolution_forward, node.forward,
-       {{DNNL_ARG_SRC, node.forward.src, value(src).tensor, nullptr},
-        {DNNL_ARG_WEIGHTS, node.forward.weights, -1, w},
-        {DNNL_ARG_DST, node.forward.dst, dst.tensor, nullptr}},
-       {value(src).tensor}, {dst.tensor});
+  if (!lower_integer_product(id, node, dst.tensor)) {
+    const void* w = shared_.parameters.copy(*node.weights, Parameters::Content::codes, node.forward.weights);
+    const TensorId x = floats(src, layer.name);
+    call(layer.name, node.linear ? StepKind::linear : StepKind::convolution_forward, node.forward,
+         {{DNNL_ARG_SRC, node.forward.src, x, nullptr},
+          {DNNL_ARG_WEIGHTS, node.forward.weights, -1, w},
+          {DNNL_ARG_DST, node.forward.dst, dst.tensor, nullptr}},
+         {x}, {dst.tensor});
+  }
   node.dst = add_value(std::move(dst));
   result(id).terms = {{node.dst, nullptr, false}};
   nodes_.push_back(std::move(node));
@@ -118,7 +122,8 @@ void Lowering::lower_batch_norm(int id, const model::Layer& layer) {
   const bool raw = input.value < 0 && input.terms.size() == 1 && input.terms[0].affine == nullptr;
   const int v = raw ? input.terms[0].value : value_of(layer.inputs[0]);
   Affine* affine = next_affine([&] { return batch_norm_source(id, layer, v); });
-  if (training_) program().step(moments_step(layer.name, {value(v).tensor, affine}, value(v).layout));
+  const TensorId z = keep_floats(v, layer.name);
+  if (training_) program().step(moments_step(layer.name, {z, affine}, value(v).layout));
   value(v).needs_gradient |= layer.affine;
   result(id).terms = {{v, affine, !training_}};
 }
@@ -174,7 +179,8 @@ int Lowering::value_of(int layer) {
   return result(layer).value;
 }
 
-int Lowering::elementwise(const std::string& name, std::vector<Result::Term> terms, ActivationUnit* unit) {
+int Lowering::elementwise(const std::string& name, std::vector<Result::Term> terms, ActivationUnit* unit,
+                          bool codes) {
   std::vector<std::pair<Affine*, std::size_t>> to_combine;
   for (auto& term : terms) {
     if (term.affine->batch_norm() && !term.combined)
@@ -188,10 +194,19 @@ int Lowering::elementwise(const std::string& name, std::vector<Result::Term> ter
     });
   const Value& first = value(terms[0].value);
   const Layout layout = first.layout;
-  Value dst = make_value(name, first.desc);
+  codes = codes && first.desc == onednn::channels_last(first.desc.dims());
+  Value dst;
+  dst.desc = first.desc;
+  dst.layout = layout;
+  if (codes)
+    dst.codes = program().codes(name, layout.size());
+  else
+    dst.tensor = program().tensor(name, dst.desc.get_size());
   dst.unit = unit != nullptr && unit->quantizer ? unit : nullptr;
   for (const auto& term : terms) dst.needs_gradient |= value(term.value).needs_gradient;
-  program().step(elementwise_forward(name, operands_of(terms), unit, dst.tensor, layout));
+  const TensorId tiles = program().tensor(name + " tiles", tiles_bytes(layout));
+  program().step(elementwise_forward(name, operands_of(terms), unit, codes ? dst.codes : dst.tensor, codes,
+                                     tiles, layout));
   Node node{.kind = Node::Kind::elementwise, .name = name};
   node.dst = add_value(std::move(dst));
   node.terms = std::move(terms);
@@ -202,7 +217,7 @@ int Lowering::elementwise(const std::string& name, std::vector<Result::Term> ter
 
 std::vector<Operand> Lowering::operands_of(const std::vector<Result::Term>& terms) {
   std::vector<Operand> operands;
-  for (const auto& term : terms) operands.push_back({value(term.value).tensor, term.affine});
+  for (const auto& term : terms) operands.push_back(operand_of(term));
   return operands;
 }
 
@@ -231,9 +246,10 @@ void Lowering::lower_pool(int id, const model::Layer& layer) {
   Value dst = make_value(layer.name, node.forward.dst);
   dst.unit = value(src).unit;
   dst.needs_gradient = value(src).needs_gradient;
-  std::vector<onednn::Call::Argument> arguments{{DNNL_ARG_SRC, value(src).desc, value(src).tensor, nullptr},
+  const TensorId x = keep_floats(src, layer.name);
+  std::vector<onednn::Call::Argument> arguments{{DNNL_ARG_SRC, value(src).desc, x, nullptr},
                                                 {DNNL_ARG_DST, dst.desc, dst.tensor, nullptr}};
-  std::vector<TensorId> reads{value(src).tensor};
+  std::vector<TensorId> reads{x};
   if (training_ && node.maximum) {
     node.workspace = program().tensor(layer.name + " workspace", node.forward.workspace.get_size());
     arguments.push_back({DNNL_ARG_WORKSPACE, node.forward.workspace, node.workspace, nullptr});
@@ -251,11 +267,18 @@ void Lowering::lower_shortcut(int id, const model::Layer& layer) {
   Node node{.kind = Node::Kind::shortcut, .name = layer.name, .src = src};
   node.window.stride = layer.stride;
   node.width = narrow<int>(value(src).desc.dims()[3]);
-  Value dst = make_value(layer.name, onednn::channels_last(dims_of(id)));
+  const bool codes = value(src).codes >= 0;
+  Value dst;
+  dst.desc = onednn::channels_last(dims_of(id));
+  QTRAIN_CHECK(onednn::describe(dst.desc, dst.layout), "layer {}: a layout that no kernel here knows",
+               layer.name);
+  (codes ? dst.codes : dst.tensor) = codes ? program().codes(layer.name, dst.layout.size())
+                                           : program().tensor(layer.name, dst.desc.get_size());
   dst.unit = value(src).unit;
   dst.needs_gradient = value(src).needs_gradient;
-  program().step(shortcut_forward(layer.name, value(src).tensor, value(src).layout, dst.tensor, dst.layout,
-                                  node.width, layer.stride));
+  program().step(shortcut_forward(layer.name, codes ? value(src).codes : value(src).tensor, value(src).layout,
+                                  codes ? dst.codes : dst.tensor, dst.layout, node.width, layer.stride,
+                                  codes ? 1 : sizeof(float)));
   node.dst = add_value(std::move(dst));
   result(id).value = node.dst;
   nodes_.push_back(std::move(node));
@@ -263,11 +286,13 @@ void Lowering::lower_shortcut(int id, const model::Layer& layer) {
 
 void Lowering::lower_flatten(int id, const model::Layer& layer) {
   const int src = value_of(layer.inputs[0]);
+  keep_floats(src, layer.name);
   const int plain = in_layout(src, onednn::plain(value(src).desc.dims()), layer.name);
   // The same bytes under another shape: gradients of the flat value are gradients of the plain one.
   Value flat = value(plain);
   flat.desc = onednn::plain(dims_of(id));
   QTRAIN_CHECK(onednn::describe(flat.desc, flat.layout), "layer {} has no plain layout", layer.name);
+  flat.codes = -1;
   flat.diffs.clear();
   Node node{.kind = Node::Kind::relayout, .name = layer.name, .src = plain};
   node.dst = add_value(std::move(flat));
@@ -277,15 +302,17 @@ void Lowering::lower_flatten(int id, const model::Layer& layer) {
 
 int Lowering::in_layout(int v, const Desc& desc, const std::string& name) {
   if (value(v).desc == desc) return v;
+  const TensorId x = keep_floats(v, name);
   Value dst = value(v);
+  dst.codes = -1;
   dst.diffs.clear();
   dst.desc = desc;
   QTRAIN_CHECK(onednn::describe(desc, dst.layout), "layer {}: a layout that no kernel here knows", name);
   dst.tensor = program().tensor(name + " reordered", desc.get_size());
   const Built built = onednn::reorder(value(v).desc, desc);
   call(name, StepKind::layout, built,
-       {{DNNL_ARG_FROM, value(v).desc, value(v).tensor, nullptr}, {DNNL_ARG_TO, desc, dst.tensor, nullptr}},
-       {value(v).tensor}, {dst.tensor});
+       {{DNNL_ARG_FROM, value(v).desc, x, nullptr}, {DNNL_ARG_TO, desc, dst.tensor, nullptr}}, {x},
+       {dst.tensor});
   Node node{.kind = Node::Kind::relayout, .name = name, .src = v};
   node.forward = built;
   node.dst = add_value(std::move(dst));

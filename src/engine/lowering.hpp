@@ -10,10 +10,11 @@
 
 namespace qtrain::engine {
 
-/// A tensor of the program as later steps see it.
+/// A tensor of the program as later steps see it: floats, one-byte codes, or both.
 struct Value {
-  TensorId tensor = -1;
-  onednn::Desc desc;
+  TensorId tensor = -1;  ///< floats; -1: none (yet)
+  TensorId codes = -1;   ///< the same values as one-byte codes in the same layout; -1: none
+  onednn::Desc desc;     ///< of the floats
   Layout layout;
   const ActivationUnit* unit = nullptr;      ///< whose codes it holds; null: plain values
   const ParameterSlot* weights = nullptr;    ///< of the convolution or linear layer it is the raw sum of
@@ -98,7 +99,29 @@ class Lowering {
   /// The layer's result as a value in memory.
   int value_of(int layer);
 
-  int elementwise(const std::string& name, std::vector<Result::Term> terms, ActivationUnit* unit);
+  /// dst = activation(terms). With `codes`, dst is one-byte codes.
+  int elementwise(const std::string& name, std::vector<Result::Term> terms, ActivationUnit* unit,
+                  bool codes = false);
+
+  /// Whether the codes of an activation layer are best stored as bytes: a convolution will read them so.
+  bool stores_codes(int id) const;
+
+  /// Whether a convolution of values in `unit`'s codes is the same in integers: every sum of products fits a
+  /// float's mantissa.
+  bool fits_integers(int id, const ActivationUnit* unit) const;
+
+  /// Emits the convolution on codes; false if this CPU has none that is exact.
+  bool lower_integer_product(int id, const Node& node, TensorId dst);
+
+  static Element element_of(const ActivationUnit& unit);
+
+  /// The value's floats; where it has only codes, a new tensor for the next reader alone.
+  TensorId floats(int v, const std::string& name);
+
+  /// The same, for all readers from now on.
+  TensorId keep_floats(int v, const std::string& name) { return value(v).tensor = floats(v, name); }
+
+  Operand operand_of(const Result::Term& term);
 
   std::vector<Operand> operands_of(const std::vector<Result::Term>& terms);
 

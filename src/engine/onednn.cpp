@@ -123,6 +123,17 @@ Desc channels_last(const memory::dims& dims) {
   return {dims, memory::data_type::f32, memory::format_tag::acdb};
 }
 
+Desc bytes_of(const Desc& desc, bool is_signed) {
+  Desc bytes = desc;
+  const auto type = is_signed ? memory::data_type::s8 : memory::data_type::u8;
+#if DNNL_VERSION_MAJOR >= 3
+  return {desc.get_dims(), type, desc.get_strides()};
+#else
+  bytes.data.data_type = memory::convert_to_c(type);
+  return bytes;
+#endif
+}
+
 bool describe(const Desc& desc, Layout& layout) {
 #if DNNL_VERSION_MAJOR >= 3
   if (desc.get_format_kind() != memory::format_kind::blocked) return false;
@@ -155,6 +166,18 @@ bool describe(const Desc& desc, Layout& layout) {
 Built convolution_forward(const Desc& src, const memory::dims& weights, const Desc& dst, Window window) {
   const auto desc = convolution_desc(src, any(weights), dst, window);
   return finish<dnnl::convolution_forward>(desc, desc.src_desc(), desc.weights_desc(), desc.dst_desc());
+}
+
+Built integer_convolution_forward(const Desc& src, const memory::dims& weights, const Desc& dst,
+                                  Window window) {
+  const Desc codes(weights, memory::data_type::s8, memory::format_tag::any);
+  const auto desc = convolution_desc(src, codes, dst, window);
+  return finish<dnnl::convolution_forward>(desc, desc.src_desc(), desc.weights_desc(), desc.dst_desc());
+}
+
+bool sums_exactly(const Built& built) {
+  return built.implementation.find("vnni") != std::string::npos ||
+         built.implementation.find("amx") != std::string::npos;
 }
 
 Built convolution_backward_data(const Built& forward, Window window) {
@@ -251,7 +274,7 @@ void Call::run(const RunContext& context) const {
                           "could not execute a primitive");
 }
 
-Reorder::Reorder(const Desc& from, const float* from_data, const Desc& to, float* to_data)
+Reorder::Reorder(const Desc& from, const float* from_data, const Desc& to, void* to_data)
     : stream_(cpu()), from_(from, cpu(), const_cast<float*>(from_data)), to_(to, cpu(), to_data) {
   const dnnl::reorder::primitive_desc desc(cpu(), from, cpu(), to, attributes());
   reorder_ = dnnl::reorder(desc);

@@ -23,6 +23,8 @@ Desc plain(const dnnl::memory::dims& dims);  ///< row major
 /// and 0.83 against 0.92 and 0.85, 19 channels 2.3 against 4.0, and no fall to a reference kernel where
 /// channels are no multiple of 16 (6 -> 16 channels 5x5: 0.26 ms against 239).
 Desc channels_last(const dnnl::memory::dims& dims);
+/// The same layout with one-byte integers, signed or not.
+Desc bytes_of(const Desc& desc, bool is_signed);
 /// The layout of a 2-d or 4-d activation tensor; false when it is none that Layout can express.
 bool describe(const Desc& desc, Layout& layout);
 
@@ -41,6 +43,12 @@ struct Built {
 
 /// Convolution without bias; `src` and `dst` may be any(...), weights is dims OIHW.
 Built convolution_forward(const Desc& src, const dnnl::memory::dims& weights, const Desc& dst, Window window);
+/// The same on one-byte codes: 32-bit integer sums, handed over as floats. Its implementation's name tells
+/// whether the sums are exact: see sums_exactly().
+Built integer_convolution_forward(const Desc& src, const dnnl::memory::dims& weights, const Desc& dst,
+                                  Window window);
+/// Whether an integer convolution never saturates in between, which 16-bit pair sums of older CPUs do.
+bool sums_exactly(const Built& built);
 Built convolution_backward_data(const Built& forward, Window window);
 Built convolution_backward_weights(const Built& forward, Window window);
 /// dst = src weights^T; src, dst 2-d plain, weights OI.
@@ -80,7 +88,7 @@ class Call {
 /// Copies between layouts on the calling thread (weights, once a step).
 class Reorder {
  public:
-  Reorder(const Desc& from, const float* from_data, const Desc& to, float* to_data);
+  Reorder(const Desc& from, const float* from_data, const Desc& to, void* to_data);
   void run() const;
 
  private:

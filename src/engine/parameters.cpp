@@ -190,17 +190,18 @@ const float* Parameters::source(const Weight& weight, Content content) const {
   return content == Content::codes ? weight.codes.data() : weight.used.data();
 }
 
-const float* Parameters::copy(const ParameterSlot& slot, Content content, const onednn::Desc& desc) {
+const void* Parameters::copy(const ParameterSlot& slot, Content content, const onednn::Desc& desc) {
   Weight& weight = weights_[weight_index(slot)];
   if (!weight.method) content = Content::used;
   for (const Copy& c : weight.copies)
-    if (c.content == content && c.desc == desc) return c.reorder ? c.data.data() : source(weight, content);
+    if (c.content == content && c.desc == desc)
+      return c.reorder ? static_cast<const void*>(c.data.data()) : source(weight, content);
   Copy& c = weight.copies.emplace_back();
   c.content = content;
   c.desc = desc;
   const onednn::Desc plain = onednn::plain(slot.shape);
   if (desc == plain) return source(weight, content);
-  c.data = AlignedBuffer<float>(desc.get_size() / sizeof(float));
+  c.data = AlignedBuffer<std::byte>(desc.get_size());
   c.reorder = std::make_unique<onednn::Reorder>(plain, source(weight, content), desc, c.data.data());
   c.reorder->run();
   return c.data.data();
@@ -249,6 +250,7 @@ void Parameters::refresh(Weight& weight, const quant::WeightContext& context, bo
                              std::span(weight.scales).first(count))) {
       if (count == 1) std::ranges::fill(weight.scales, weight.scales.front());
     } else {
+      QTRAIN_CHECK(!weight.method->code_range(), "{} gave no codes, though it promised them", slot.name);
       std::ranges::copy(weight.used.span(), weight.codes.data());
       std::ranges::fill(weight.scales, 1.0f);
     }
@@ -280,12 +282,12 @@ void Parameters::settle(const quant::WeightContext& context) {
 }
 
 std::size_t Parameters::memory_bytes() const {
-  std::size_t floats = latents_.size() + gradients_.size();
+  std::size_t floats = latents_.size() + gradients_.size(), bytes = 0;
   for (const Weight& weight : weights_) {
     floats += weight.used.size() + weight.codes.size() + weight.used_gradient.size();
-    for (const Copy& copy : weight.copies) floats += copy.data.size();
+    for (const Copy& copy : weight.copies) bytes += copy.data.size();
   }
-  return floats * sizeof(float);
+  return bytes + floats * sizeof(float);
 }
 
 }  // namespace qtrain::engine

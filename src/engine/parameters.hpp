@@ -43,9 +43,9 @@ class Parameters {
   float* gradient(const ParameterSlot& slot) { return gradients_.data() + slot.offset; }
 
   enum class Content { codes, used };
-  /// A copy of a weight's codes or used values in layout `desc`, filled now and at every use(); equal
-  /// requests share it.
-  const float* copy(const ParameterSlot& slot, Content content, const onednn::Desc& desc);
+  /// A copy of a weight's codes or used values in layout and type `desc`, filled now and at every use();
+  /// equal requests share it.
+  const void* copy(const ParameterSlot& slot, Content content, const onednn::Desc& desc);
   /// Scale of a weight's codes by output channel (all ones for a float weight); stable pointer.
   const float* scales(const ParameterSlot& slot) const { return weights_[weight_index(slot)].scales.data(); }
   std::span<const float> used(const ParameterSlot& slot) const;
@@ -62,7 +62,7 @@ class Parameters {
   struct Copy {
     Content content;
     onednn::Desc desc;
-    AlignedBuffer<float> data;
+    AlignedBuffer<std::byte> data;
     std::unique_ptr<onednn::Reorder> reorder;  ///< empty: plain layout, shared with the source
   };
   struct Weight {

@@ -74,6 +74,12 @@ TensorId Program::tensor(std::string name, std::size_t bytes, bool keep_to_end) 
   return narrow<TensorId>(tensors_.size() - 1);
 }
 
+TensorId Program::codes(std::string name, std::size_t count) {
+  const TensorId id = tensor(std::move(name), count);
+  tensors_.back().is_float = false;
+  return id;
+}
+
 TensorId Program::input(std::size_t image_size) {
   image_size_ = image_size;
   const TensorId id =
@@ -206,10 +212,10 @@ bool Program::trace(const Batch& batch, const Program* last, Machine& machine,
       for (std::size_t k = segment.begin; k < segment.end; ++k) {
         const Step& step = *program.steps_[k];
         step.run(context);
-        for (const TensorId id : step.writes())
-          if (check(step,
-                    {context.at(id), program.tensors_[static_cast<std::size_t>(id)].bytes / sizeof(float)}))
-            return true;
+        for (const TensorId id : step.writes()) {
+          const Tensor& tensor = program.tensors_[static_cast<std::size_t>(id)];
+          if (tensor.is_float && check(step, {context.at(id), tensor.bytes / sizeof(float)})) return true;
+        }
       }
     }
     if (segments_[s].after) segments_[s].after(shards, static_cast<std::size_t>(batch.count));

@@ -81,6 +81,8 @@ class Program {
 
   // Building.
   TensorId tensor(std::string name, std::size_t bytes, bool keep_to_end = false);
+  /// A tensor of `count` one-byte codes.
+  TensorId codes(std::string name, std::size_t count);
   TensorId input(std::size_t image_size);
   void keep(TensorId id) { tensors_[static_cast<std::size_t>(id)].keep = true; }
   void step(std::unique_ptr<Step> step);
@@ -98,7 +100,8 @@ class Program {
   /// Runs all segments over the batch; shard s holds images [s k, (s+1) k). The last one, if short, runs
   /// `last`'s steps instead (compiled for its size; null when there is none).
   void run(const Batch& batch, const Program* last, Machine& machine) const;
-  /// Runs shard after shard on this thread, calling check(step, output) after each step's output; true stops.
+  /// Runs shard after shard on this thread, calling check(step, output) after each output of floats; true
+  /// stops.
   bool trace(const Batch& batch, const Program* last, Machine& machine,
              const std::function<bool(const Step&, std::span<const float>)>& check) const;
 
@@ -108,6 +111,7 @@ class Program {
     std::size_t bytes = 0;
     bool keep = false;
     bool is_input = false;
+    bool is_float = true;
     int first = -1, last = -1;  ///< step indices
   };
   struct Segment {

@@ -28,20 +28,22 @@ struct ShortcutMap {
 
 class ShortcutForward final : public Step {
  public:
-  ShortcutForward(const std::string& name, TensorId src, TensorId dst, const ShortcutMap& map)
-      : Step(name, StepKind::layout, {src}, {dst}), src_(src), dst_(dst), map_(map) {}
+  ShortcutForward(const std::string& name, TensorId src, TensorId dst, const ShortcutMap& map,
+                  std::size_t element_size)
+      : Step(name, StepKind::layout, {src}, {dst}), src_(src), dst_(dst), map_(map), size_(element_size) {}
   void run(const RunContext& context) const override {
-    const float* src = context.at(src_);
-    float* dst = context.at(dst_);
-    std::fill_n(dst, map_.dst.size(), 0.0f);
+    const unsigned char* src = context.bytes(src_);
+    unsigned char* dst = context.bytes(dst_);
+    std::memset(dst, 0, map_.dst.size() * size_);
     map_.for_each([&](std::size_t from, std::size_t to, std::size_t lanes) {
-      std::memcpy(dst + to, src + from, lanes * sizeof(float));
+      std::memcpy(dst + to * size_, src + from * size_, lanes * size_);
     });
   }
 
  private:
   TensorId src_, dst_;
   ShortcutMap map_;
+  std::size_t size_;
 };
 
 class ShortcutBackward final : public Step {
@@ -72,8 +74,10 @@ ShortcutMap map_of(const Layout& src, const Layout& dst, int width, int stride) 
 }  // namespace
 
 std::unique_ptr<Step> shortcut_forward(const std::string& name, TensorId src, const Layout& src_layout,
-                                       TensorId dst, const Layout& dst_layout, int width, int stride) {
-  return std::make_unique<ShortcutForward>(name, src, dst, map_of(src_layout, dst_layout, width, stride));
+                                       TensorId dst, const Layout& dst_layout, int width, int stride,
+                                       std::size_t element_size) {
+  return std::make_unique<ShortcutForward>(name, src, dst, map_of(src_layout, dst_layout, width, stride),
+                                           element_size);
 }
 
 std::unique_ptr<Step> shortcut_backward(const std::string& name, TensorId diff_dst, const Layout& dst_layout,

@@ -47,19 +47,47 @@ std::vector<TensorId> tensors_of(const std::vector<Operand>& operands) {
   return ids;
 }
 
+std::vector<TensorId> joined(std::vector<TensorId> x, const std::vector<TensorId>& y) {
+  x.insert(x.end(), y.begin(), y.end());
+  return x;
+}
+
+/// `size` codes of either kind as floats.
+void widen(Element element, const unsigned char* codes, float* y, std::size_t size) {
+  const auto& k = kernels::active();
+  (element == Element::unsigned_byte ? k.from_unsigned_bytes : k.from_signed_bytes)(codes, y, size);
+}
+
+/// The operand's values over one tile: in place, or widened into `scratch`.
+const float* values_of(const Operand& operand, const RunContext& context, const Tile& tile, std::size_t lanes,
+                       float* scratch) {
+  if (operand.element == Element::float32) return context.at(operand.tensor) + tile.offset;
+  widen(operand.element, context.bytes(operand.tensor) + tile.offset, scratch, tile.pixels * lanes);
+  return scratch;
+}
+
+/// Three tiles of scratch: the sum of the operands, and each operand widened.
+struct Scratch {
+  float* y;
+  std::size_t size;
+  Scratch(float* tiles, const Layout& layout) : y(tiles), size(tile_pixels(layout) * layout.lanes) {}
+  float* widened(std::size_t operand) const { return y + (operand + 1) * size; }
+};
+
 /// y = sum of the operands' affine maps over one tile.
 void combine(const std::vector<Operand>& operands, const RunContext& context, const Tile& tile,
-             std::size_t lanes, float* y) {
+             std::size_t lanes, const Scratch& scratch, float* y) {
   const auto& k = kernels::active();
-  const float* z = context.at(operands[0].tensor) + tile.offset;
+  const float* z = values_of(operands[0], context, tile, lanes, scratch.widened(0));
   const float* a = operands[0].affine->a() + tile.channel;
   const float* b = operands[0].affine->b() + tile.channel;
   if (operands.size() == 1) {
     k.affine(z, a, b, y, tile.pixels, lanes);
     return;
   }
-  k.affine_add(z, a, b, context.at(operands[1].tensor) + tile.offset, operands[1].affine->a() + tile.channel,
-               operands[1].affine->b() + tile.channel, y, tile.pixels, lanes);
+  const float* r = values_of(operands[1], context, tile, lanes, scratch.widened(1));
+  k.affine_add(z, a, b, r, operands[1].affine->a() + tile.channel, operands[1].affine->b() + tile.channel, y,
+               tile.pixels, lanes);
 }
 
 class Moments final : public Step {
@@ -87,51 +115,54 @@ class Moments final : public Step {
 class ElementwiseForward final : public Step {
  public:
   ElementwiseForward(const std::string& name, const std::vector<Operand>& operands,
-                     const ActivationUnit* unit, TensorId dst, const Layout& layout)
-      : Step(name, StepKind::elementwise_forward, tensors_of(operands), {dst}),
+                     const ActivationUnit* unit, TensorId dst, bool codes, TensorId tiles,
+                     const Layout& layout)
+      : Step(name, StepKind::elementwise_forward, joined(tensors_of(operands), {tiles}), {dst}),
         operands_(operands),
         unit_(unit),
         dst_(dst),
+        tiles_(tiles),
+        codes_(codes),
         layout_(layout) {}
   void run(const RunContext& context) const override {
-    float* dst = context.at(dst_);
+    const Scratch scratch(context.at(tiles_), layout_);
     for_each_tile(layout_, [&](const Tile& t) {
-      float* y = dst + t.offset;
+      float* y = codes_ ? scratch.y : context.at(dst_) + t.offset;
       const std::size_t size = t.pixels * layout_.lanes;
-      combine(operands_, context, t, layout_.lanes, y);
-      if (unit_ == nullptr) return;
-      if (!unit_->quantizer) {
-        kernels::active().relu(y, y, size);
-        return;
-      }
-      unit_->quantizer->forward({y, size}, {y, size});
+      combine(operands_, context, t, layout_.lanes, scratch, y);
+      activate({y, size});
+      if (codes_) kernels::active().to_bytes(y, context.bytes(dst_) + t.offset, size);
     });
   }
 
  private:
+  void activate(std::span<float> y) const {
+    if (unit_ == nullptr) return;
+    if (unit_->quantizer)
+      unit_->quantizer->forward(y, y);
+    else
+      kernels::active().relu(y.data(), y.data(), y.size());
+  }
+
   std::vector<Operand> operands_;
   const ActivationUnit* unit_;
-  TensorId dst_;
+  TensorId dst_, tiles_;
+  bool codes_;
   Layout layout_;
 };
-
-std::vector<TensorId> joined(std::vector<TensorId> x, const std::vector<TensorId>& y) {
-  x.insert(x.end(), y.begin(), y.end());
-  return x;
-}
 
 class ElementwiseBackward final : public Step {
  public:
   ElementwiseBackward(const std::string& name, const std::vector<TensorId>& diff_dst,
-                      const std::vector<Operand>& operands, ActivationUnit* unit, TensorId g, TensorId tile,
+                      const std::vector<Operand>& operands, ActivationUnit* unit, TensorId g, TensorId tiles,
                       const Layout& layout)
-      : Step(name, StepKind::elementwise_backward, joined(joined(diff_dst, tensors_of(operands)), {tile}),
+      : Step(name, StepKind::elementwise_backward, joined(joined(diff_dst, tensors_of(operands)), {tiles}),
              {g}),
         diff_dst_(diff_dst),
         operands_(operands),
         unit_(unit),
         g_(g),
-        tile_(tile),
+        tiles_(tiles),
         layout_(layout) {}
 
   void run(const RunContext& context) const override {
@@ -143,10 +174,10 @@ class ElementwiseBackward final : public Step {
                   0.0);
     if (unit_ != nullptr) std::ranges::fill(unit_->partial[static_cast<std::size_t>(context.shard)], 0.0);
     float* g = context.at(g_);
-    float* y = context.at(tile_);
+    const Scratch scratch(context.at(tiles_), layout_);
     for_each_tile(layout_, [&](const Tile& t) {
       gather(context, t, g + t.offset);
-      if (unit_ != nullptr) through_activation(context, t, y, g + t.offset);
+      if (unit_ != nullptr) through_activation(context, t, scratch, g + t.offset);
       for (const Operand& o : operands_) add_sums(context, t, o, g + t.offset);
     });
   }
@@ -164,9 +195,10 @@ class ElementwiseBackward final : public Step {
       kernels::active().add(g, context.at(diff_dst_[k]) + t.offset, g, size);
   }
 
-  void through_activation(const RunContext& context, const Tile& t, float* y, float* g) const {
+  void through_activation(const RunContext& context, const Tile& t, const Scratch& scratch, float* g) const {
     const std::size_t size = t.pixels * layout_.lanes;
-    combine(operands_, context, t, layout_.lanes, y);
+    float* y = scratch.y;
+    combine(operands_, context, t, layout_.lanes, scratch, y);
     if (!unit_->quantizer) {
       kernels::active().window(y, 0.0f, std::numeric_limits<float>::infinity(), g, size);
       return;
@@ -190,7 +222,7 @@ class ElementwiseBackward final : public Step {
   std::vector<TensorId> diff_dst_;
   std::vector<Operand> operands_;
   ActivationUnit* unit_;
-  TensorId g_, tile_;
+  TensorId g_, tiles_;
   Layout layout_;
 };
 
@@ -238,28 +270,54 @@ class Sum final : public Step {
   std::size_t size_;
 };
 
+class Widen final : public Step {
+ public:
+  Widen(const std::string& name, TensorId codes, Element element, TensorId dst, std::size_t size)
+      : Step(name, StepKind::layout, {codes}, {dst}),
+        codes_(codes),
+        dst_(dst),
+        element_(element),
+        size_(size) {}
+  void run(const RunContext& context) const override {
+    widen(element_, context.bytes(codes_), context.at(dst_), size_);
+  }
+
+ private:
+  TensorId codes_, dst_;
+  Element element_;
+  std::size_t size_;
+};
+
 }  // namespace
 
-std::size_t tile_bytes(const Layout& layout) { return tile_pixels(layout) * layout.lanes * sizeof(float); }
+std::size_t tiles_bytes(const Layout& layout) {
+  return 3 * tile_pixels(layout) * layout.lanes * sizeof(float);
+}
 
 std::unique_ptr<Step> moments_step(const std::string& name, const Operand& operand, const Layout& layout) {
   return std::make_unique<Moments>(name, operand, layout);
 }
 
 std::unique_ptr<Step> elementwise_forward(const std::string& name, const std::vector<Operand>& operands,
-                                          const ActivationUnit* unit, TensorId dst, const Layout& layout) {
-  return std::make_unique<ElementwiseForward>(name, operands, unit, dst, layout);
+                                          const ActivationUnit* unit, TensorId dst, bool codes,
+                                          TensorId tiles, const Layout& layout) {
+  return std::make_unique<ElementwiseForward>(name, operands, unit, dst, codes, tiles, layout);
 }
 
 std::unique_ptr<Step> elementwise_backward(const std::string& name, const std::vector<TensorId>& diff_dst,
                                            const std::vector<Operand>& operands, ActivationUnit* unit,
-                                           TensorId g, TensorId tile, const Layout& layout) {
-  return std::make_unique<ElementwiseBackward>(name, diff_dst, operands, unit, g, tile, layout);
+                                           TensorId g, TensorId tiles, const Layout& layout) {
+  return std::make_unique<ElementwiseBackward>(name, diff_dst, operands, unit, g, tiles, layout);
 }
 
 std::unique_ptr<Step> affine_backward(const std::string& name, TensorId g, const Operand& operand,
                                       TensorId diff, const Layout& layout) {
   return std::make_unique<AffineBackward>(name, g, operand, diff, layout);
+}
+
+std::unique_ptr<Step> widen_step(const std::string& name, TensorId codes, Element element, TensorId dst,
+                                 std::size_t size) {
+  return std::make_unique<Widen>(name, codes, element, dst, size);
 }
 
 std::unique_ptr<Step> sum_step(const std::string& name, TensorId x1, TensorId x2, TensorId dst,

@@ -24,27 +24,38 @@ class CallStep final : public Step {
   onednn::Call call_;
 };
 
-/// One summand of an elementwise pass: y += affine(z).
+/// How a tensor's values are stored.
+enum class Element { float32, unsigned_byte, signed_byte };
+
+/// One summand of an elementwise pass: y += affine(z). z may be one-byte codes unless the affine wants
+/// gradient sums.
 struct Operand {
   TensorId tensor = -1;
   Affine* affine = nullptr;
+  Element element = Element::float32;
 };
 
 /// This shard's moments of z into the affine's partial sums.
 std::unique_ptr<Step> moments_step(const std::string& name, const Operand& operand, const Layout& layout);
 
 /// dst = activation(sum of operands' affine maps): normalise, add, quantize in one pass over the shard. One
-/// or two operands; `unit` null: no activation.
+/// or two operands; `unit` null: no activation. With `codes` dst is one-byte codes. `tiles` is scratch of
+/// tiles_bytes(layout).
 std::unique_ptr<Step> elementwise_forward(const std::string& name, const std::vector<Operand>& operands,
-                                          const ActivationUnit* unit, TensorId dst, const Layout& layout);
+                                          const ActivationUnit* unit, TensorId dst, bool codes,
+                                          TensorId tiles, const Layout& layout);
 
 /// g = (sum of diff_dst) * mu'(y), y computed anew from the operands; the shard's sums of g and of g (z -
-/// mean) into each affine that wants them, and the learned values' gradients into the unit. `tile` is scratch
-/// of tile_bytes(layout).
+/// mean) into each affine that wants them, and the learned values' gradients into the unit. `tiles` is
+/// scratch of tiles_bytes(layout).
 std::unique_ptr<Step> elementwise_backward(const std::string& name, const std::vector<TensorId>& diff_dst,
                                            const std::vector<Operand>& operands, ActivationUnit* unit,
-                                           TensorId g, TensorId tile, const Layout& layout);
-std::size_t tile_bytes(const Layout& layout);
+                                           TensorId g, TensorId tiles, const Layout& layout);
+std::size_t tiles_bytes(const Layout& layout);
+
+/// dst = the floats of one-byte codes.
+std::unique_ptr<Step> widen_step(const std::string& name, TensorId codes, Element element, TensorId dst,
+                                 std::size_t size);
 
 /// diff = P g + Q z + R: through batch norm to the tensor it normalised.
 std::unique_ptr<Step> affine_backward(const std::string& name, TensorId g, const Operand& operand,
@@ -55,9 +66,10 @@ std::unique_ptr<Step> sum_step(const std::string& name, TensorId x1, TensorId x2
                                std::size_t size);
 
 /// Option A shortcut: dst pixel (y, x) is src pixel (stride y, stride x), channels past src's are zero.
-/// Backward scatters diff_dst into a zeroed diff_src. `width` is src's.
+/// Values of `element_size` bytes. Backward scatters diff_dst into a zeroed diff_src. `width` is src's.
 std::unique_ptr<Step> shortcut_forward(const std::string& name, TensorId src, const Layout& src_layout,
-                                       TensorId dst, const Layout& dst_layout, int width, int stride);
+                                       TensorId dst, const Layout& dst_layout, int width, int stride,
+                                       std::size_t element_size);
 std::unique_ptr<Step> shortcut_backward(const std::string& name, TensorId diff_dst, const Layout& dst_layout,
                                         TensorId diff_src, const Layout& src_layout, int width, int stride);
 

@@ -53,6 +53,11 @@ struct Kernels {
   void (*window)(const float* x, float low, float high, float* g, std::size_t size);
   /// y = x < 0 ? -1 : +1 (so sign(0) = sign(-0) = sign(NaN) = +1)
   void (*sign)(const float* x, float* y, std::size_t size);
+  /// y = x as one byte, for integers x in [-128, 255]: below 0 in two's complement.
+  void (*to_bytes)(const float* x, unsigned char* y, std::size_t size);
+  /// y = the integer in [0, 255] or [-128, 127] that byte x stands for. No overlap.
+  void (*from_unsigned_bytes)(const unsigned char* x, float* y, std::size_t size);
+  void (*from_signed_bytes)(const unsigned char* x, float* y, std::size_t size);
   /// Whether every value is finite.
   bool (*all_finite)(const float* x, std::size_t size);
   /// Runs independent multiply-add chains in registers; returns multiply-adds done. For measuring the

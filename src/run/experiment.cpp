@@ -205,6 +205,7 @@ train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {
   result.loss.label_smoothing = stage.train.label_smoothing;
   result.options.threads = stage.engine.threads > 0 ? stage.engine.threads : available_processors();
   result.options.shard = stage.engine.shard;
+  result.options.low_bit = stage.engine.low_bit != "off";
   result.options.batch = stage.dataset.batch_size;
   result.options.seed = static_cast<std::uint64_t>(seed);
   result.optimizer = &stage.train.optimizer;

@@ -45,6 +45,7 @@ class ChannelSign final : public quant::WeightMethod {
     return true;
   }
   std::size_t scale_count() const override { return outputs_; }
+  std::optional<quant::CodeRange> code_range() const override { return quant::CodeRange{-1, 1}; }
   int bits() const override { return 1; }
 
  private:
@@ -109,6 +110,41 @@ TEST_CASE("results do not depend on the number of threads") {
     const Outcome one = train_some(net.graph, q, {.threads = 1, .shard = 4, .batch = 32}, count);
     for (const int threads : {2, 3, 5})
       CHECK(one == train_some(net.graph, q, {.threads = threads, .shard = 4, .batch = 32}, count));
+  }
+}
+
+/// codes = min(max(round(x), 0), 200): unsigned bytes.
+class Steps final : public quant::ActivationQuantizer {
+ public:
+  void forward(std::span<const float> x, std::span<float> codes) const override {
+    for (std::size_t k = 0; k < x.size(); ++k) codes[k] = std::clamp(std::nearbyint(60 * x[k]), 0.0f, 200.0f);
+  }
+  float scale() const override { return 1.0f / 60; }
+  quant::ActivationRange range() const override { return {0, 200.0f / 60}; }
+  int lowest_code() const override { return 0; }
+  int highest_code() const override { return 200; }
+};
+
+TEST_CASE("convolving codes as integers changes no bit") {
+  for (const bool option_a : {true, false}) {
+    for (const bool is_signed : {true, false}) {
+      for (const int width : {16, 19}) {
+        const Net net = engine::test::residual_net(width, option_a);
+        Quantization q = sign_everything(net.graph);
+        q.weights.front() = nullptr;
+        if (!is_signed)
+          q.activations = [](const quant::ActivationTensor&) { return std::make_unique<Steps>(); };
+        const Options options{.threads = 2, .shard = 4, .batch = 14, .poison = true};
+        Options in_floats = options;
+        in_floats.low_bit = false;
+        CHECK(train_some(net.graph, q, options, 14) == train_some(net.graph, q, in_floats, 14));
+        std::size_t integer_layers = 0;
+        for (const LayerInfo& row : Engine(net.graph, q, {}, options).layers())
+          integer_layers += row.path == "int8" ? 1 : 0;
+        if (__builtin_cpu_supports("avx512vnni")) CHECK(integer_layers == (option_a ? 2 : 3));
+        for (const LayerInfo& row : Engine(net.graph, q, {}, in_floats).layers()) CHECK(row.path != "int8");
+      }
+    }
   }
 }
 

@@ -54,6 +54,26 @@ TEST_CASE("elementwise kernels: every set gives the reference's bits") {
   }
 }
 
+TEST_CASE("bytes: every integer of a byte there and back, any size, in every set") {
+  for (const Kernels* set : available()) {
+    for (const std::size_t size : kSizes) {
+      CAPTURE(set->isa);
+      CAPTURE(size);
+      for (const int lowest : {0, -128}) {
+        std::vector<float> codes(size);
+        for (std::size_t i = 0; i < size; ++i)
+          codes[i] = static_cast<float>(lowest + static_cast<int>(i * 7 % 256));
+        std::vector<unsigned char> bytes(size + 1, 99);
+        set->to_bytes(codes.data(), bytes.data(), size);
+        CHECK(bytes.back() == 99);
+        Guarded<float> back(size);
+        (lowest == 0 ? set->from_unsigned_bytes : set->from_signed_bytes)(bytes.data(), back.data(), size);
+        CHECK((back.intact() && back.values() == codes));
+      }
+    }
+  }
+}
+
 TEST_CASE("window: every set gives the reference's bits, also with x as g") {
   for (const float high : {1.0f, kInfinity}) {
     for (const std::size_t size : kSizes) {

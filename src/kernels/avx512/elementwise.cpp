@@ -51,6 +51,24 @@ void sign(const float* x, float* y, size_t size) {
   map_flat(signs, y, size, x);
 }
 
+void to_bytes(const float* x, unsigned char* y, size_t size) {
+  for_each_column(size, [&](auto at, size_t i) {
+    _mm512_mask_cvtepi32_storeu_epi8(y + i, at.lanes(), _mm512_cvttps_epi32(at.load(x + i)));
+  });
+}
+
+void from_unsigned_bytes(const unsigned char* x, float* y, size_t size) {
+  for_each_column(size, [&](auto at, size_t i) {
+    at.store(y + i, _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(at.lanes(), x + i))));
+  });
+}
+
+void from_signed_bytes(const unsigned char* x, float* y, size_t size) {
+  for_each_column(size, [&](auto at, size_t i) {
+    at.store(y + i, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(at.lanes(), x + i))));
+  });
+}
+
 bool all_finite(const float* x, size_t size) {
   constexpr int kNanOrInfinity =
       0x01 | 0x08 | 0x10 | 0x80;  // classes of vfpclassps: quiet, +inf, -inf, signalling
@@ -85,6 +103,9 @@ void fill_elementwise(Kernels& set) {
   set.ceil_codes = ceil_codes;
   set.window = window;
   set.sign = sign;
+  set.to_bytes = to_bytes;
+  set.from_unsigned_bytes = from_unsigned_bytes;
+  set.from_signed_bytes = from_signed_bytes;
   set.all_finite = all_finite;
   set.multiply_add_burn = multiply_add_burn;
 }

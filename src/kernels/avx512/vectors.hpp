@@ -27,6 +27,7 @@ inline __mmask16 first_lanes(size_t count) {
 
 /// Access to 16 values in memory.
 struct Full {
+  __mmask16 lanes() const { return 0xFFFF; }
   __m512 load(const float* x) const { return _mm512_loadu_ps(x); }
   void store(float* y, __m512 value) const { _mm512_storeu_ps(y, value); }
   void add(double* sum, __m512 value) const {
@@ -40,6 +41,7 @@ struct Full {
 /// Access to the values of `mask` alone; the others read as 0.
 struct Tail {
   __mmask16 mask;
+  __mmask16 lanes() const { return mask; }
   __m512 load(const float* x) const { return _mm512_maskz_loadu_ps(mask, x); }
   void store(float* y, __m512 value) const { _mm512_mask_storeu_ps(y, mask, value); }
   void add(double* sum, __m512 value) const {

@@ -36,6 +36,18 @@ void sign(const float* x, float* y, std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) y[i] = x[i] < 0.0f ? -1.0f : 1.0f;
 }
 
+void to_bytes(const float* x, unsigned char* y, std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) y[i] = static_cast<unsigned char>(static_cast<int>(x[i]));
+}
+
+void from_unsigned_bytes(const unsigned char* x, float* y, std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) y[i] = static_cast<float>(x[i]);
+}
+
+void from_signed_bytes(const unsigned char* x, float* y, std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) y[i] = static_cast<float>(static_cast<signed char>(x[i]));
+}
+
 bool all_finite(const float* x, std::size_t size) {
   return std::all_of(x, x + size, [](float value) { return std::isfinite(value); });
 }
@@ -61,6 +73,9 @@ void fill_elementwise(Kernels& set) {
   set.ceil_codes = ceil_codes;
   set.window = window;
   set.sign = sign;
+  set.to_bytes = to_bytes;
+  set.from_unsigned_bytes = from_unsigned_bytes;
+  set.from_signed_bytes = from_signed_bytes;
   set.all_finite = all_finite;
   set.multiply_add_burn = multiply_add_burn;
 }
