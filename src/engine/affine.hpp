@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,6 +16,13 @@ struct ActivationUnit {
   std::unique_ptr<quant::Ste> ste;
   std::span<float> learned_gradients;
   std::vector<std::vector<double>> partial;  ///< [shard][learned]
+  /// While not null, every x that the layer sees goes in here.
+  struct Observed {
+    double magnitudes = 0;
+    float largest = -std::numeric_limits<float>::infinity();
+    std::size_t count = 0;
+  };
+  Observed* observed = nullptr;
 
   float scale() const { return quantizer ? quantizer->scale() : 1.0f; }
 };

@@ -38,7 +38,8 @@ struct Shared {
   std::set<int> integer_layers{};             ///< whose forward pass runs on one-byte codes
 };
 
-enum class Mode { training, evaluation };
+/// float_evaluation: for weights that are no codes, though in training they are.
+enum class Mode { training, evaluation, float_evaluation };
 
 /// A program and where it leaves its results.
 struct Compiled {

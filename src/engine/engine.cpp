@@ -87,6 +87,8 @@ struct Engine::Impl {
   void reduce_gradients(const Compiled& full, const Compiled* rest, int count);
   void reduce_learned(int shards);
   void evaluate_pass(std::span<const float> images, const std::int32_t* labels, int count);
+  Mode evaluation() const { return in_floats ? Mode::float_evaluation : Mode::evaluation; }
+  ActivationUnit::Observed observe(ActivationUnit& unit, std::span<const float> images, int count);
 
   model::Graph graph;
   Options options;
@@ -96,6 +98,7 @@ struct Engine::Impl {
   std::unique_ptr<Compiled> training;
   std::map<std::pair<int, Mode>, std::unique_ptr<Compiled>> others;
   std::vector<StatisticsSlot> statistics;
+  bool in_floats = false;                                     ///< the latents are in use
   std::vector<double> summands;                               ///< [shard], scratch
   std::vector<std::pair<int, Shared::WeightGradient*>> work;  ///< scratch of reduce_gradients
 };
@@ -174,6 +177,8 @@ void Engine::Impl::reduce_gradients(const Compiled& full, const Compiled* rest, 
     gradient->to_plain->run();
     parameters.pull(parameters.slots()[static_cast<std::size_t>(slot)]);
   });
+  for (const ParameterSlot& slot : parameters.slots())
+    if (slot.kind == ParameterSlot::Kind::bias && slot.method != nullptr) parameters.pull(slot);
   reduce_learned(shards);
 }
 
@@ -187,10 +192,53 @@ void Engine::Impl::reduce_learned(int shards) {
 }
 
 void Engine::Impl::evaluate_pass(std::span<const float> images, const std::int32_t* labels, int count) {
-  Compiled* full = full_program(count, Mode::evaluation);
-  Compiled* rest = short_program(count, Mode::evaluation);
+  Compiled* full = full_program(count, evaluation());
+  Compiled* rest = short_program(count, evaluation());
   for (Affine& affine : shared.affines) affine.prepare_evaluation();
   full->program.run({images.data(), labels, count}, rest != nullptr ? &rest->program : nullptr, machine);
+}
+
+/// What `unit` sees of a training batch. The pass is given up as soon as it has seen all.
+ActivationUnit::Observed Engine::Impl::observe(ActivationUnit& unit, std::span<const float> images,
+                                               int count) {
+  Compiled* full = full_program(count, Mode::training);
+  Compiled* rest = short_program(count, Mode::training);
+  for (Affine& affine : shared.affines) affine.prepare();
+  const std::vector<std::int32_t> labels(static_cast<std::size_t>(count), 0);
+  const std::size_t all =
+      static_cast<std::size_t>(count) * element_count(shared.shapes[static_cast<std::size_t>(unit.layer)]);
+  ActivationUnit::Observed observed;
+  unit.observed = &observed;
+  full->program.trace({images.data(), labels.data(), count}, rest != nullptr ? &rest->program : nullptr,
+                      machine, [&](const Step&, std::span<const float>) { return observed.count == all; });
+  unit.observed = nullptr;
+  return observed;
+}
+
+bool Engine::starts_from_data() const {
+  return std::ranges::any_of(impl_->shared.units, [](const auto& item) {
+    return item.second.quantizer && item.second.quantizer->starts_from_data();
+  });
+}
+
+void Engine::start_quantizers(std::span<const float> images, int count, const std::vector<int>& loaded) {
+  Impl& m = *impl_;
+  m.check_batch(images, static_cast<std::size_t>(count), count);
+  std::vector<std::vector<float>> running;
+  for (const StatisticsSlot& slot : m.statistics)
+    running.emplace_back(slot.values.begin(), slot.values.end());
+  for (auto& [layer, unit] : m.shared.units) {
+    if (!unit.quantizer || !unit.quantizer->starts_from_data()) continue;
+    if (m.parameters.any_learned(layer, loaded)) continue;
+    const ActivationUnit::Observed seen = m.observe(unit, images, count);
+    const std::vector<float> start = unit.quantizer->start(
+        {.mean_magnitude = seen.magnitudes / static_cast<double>(seen.count), .largest = seen.largest});
+    const std::span<float> values = m.parameters.learned_values(layer);
+    QTRAIN_CHECK(start.size() == values.size(), "{} starting values for {}", start.size(), values.size());
+    std::ranges::copy(start, values.begin());
+  }
+  for (std::size_t k = 0; k < running.size(); ++k)
+    std::ranges::copy(running[k], m.statistics[k].values.begin());
 }
 
 std::string onednn_version() {
@@ -213,8 +261,9 @@ std::span<float> Engine::gradients() { return impl_->parameters.gradients(); }
 const std::vector<ParameterSlot>& Engine::slots() const { return impl_->parameters.slots(); }
 const std::vector<StatisticsSlot>& Engine::statistics() const { return impl_->statistics; }
 
-void Engine::use_weights(const quant::WeightContext& context, bool final) {
-  impl_->parameters.use(context, final, impl_->machine.pool);
+void Engine::use_weights(const quant::WeightContext& context, Weights which) {
+  impl_->in_floats = which == Weights::latent;
+  impl_->parameters.use(context, which, impl_->machine.pool);
 }
 std::span<const float> Engine::used(const ParameterSlot& slot) const { return impl_->parameters.used(slot); }
 std::span<const float> Engine::used_gradient(const ParameterSlot& slot) const {
@@ -250,8 +299,8 @@ std::vector<float> Engine::logits(std::span<const float> images, int count) {
   m.check_batch(images, static_cast<std::size_t>(count), count);
   const std::vector<std::int32_t> labels(static_cast<std::size_t>(count), 0);
   m.evaluate_pass(images, labels.data(), count);
-  const Compiled* full = m.full_program(count, Mode::evaluation);
-  const Compiled* rest = m.short_program(count, Mode::evaluation);
+  const Compiled* full = m.full_program(count, m.evaluation());
+  const Compiled* rest = m.short_program(count, m.evaluation());
   const auto classes = static_cast<std::size_t>(m.graph.classes);
   std::vector<float> out;
   for (int s = 0; s < m.shards_of(count); ++s) {

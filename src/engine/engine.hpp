@@ -72,6 +72,13 @@ struct LayerInfo {
   std::string path = {};     ///< "float32", "int8" (forward); "" for layers without arithmetic of their own
 };
 
+/// Which weights a quantized layer uses.
+enum class Weights {
+  used,    ///< w = Q(u), those of training
+  final,   ///< w* = F(u), exactly quantized
+  latent,  ///< u, the float copy
+};
+
 struct BatchResult {
   double loss = 0;  ///< summed over images
   int correct = 0;
@@ -107,13 +114,19 @@ class Engine {
   const std::vector<ParameterSlot>& slots() const;
   const std::vector<StatisticsSlot>& statistics() const;
 
-  /// Makes the weights used from the latents: w = Q(u) for every quantized tensor (or, for `final`, w* =
-  /// F(u)). Call after every change of latents and before train() or evaluate().
-  void use_weights(const quant::WeightContext& context, bool final = false);
+  /// Makes the weights used from the latents, for every quantized tensor. Call after every change of latents
+  /// and before train() or evaluate(). With Weights::latent only evaluate() may follow; a tensor with several
+  /// latents a weight then uses Q(u).
+  void use_weights(const quant::WeightContext& context, Weights which = Weights::used);
   /// The weights in use of one slot, plain layout (for quantized tensors Q(u), else the latent itself).
   std::span<const float> used(const ParameterSlot& slot) const;
   /// Gradient of one slot with respect to the used weights (before `pulled`), plain layout.
   std::span<const float> used_gradient(const ParameterSlot& slot) const;
+  /// Sets the learned values of the activation quantizers that start from data, in the order of the layers:
+  /// each from what its layer sees of this batch, with the weights in use. Layers one of whose slots is in
+  /// `loaded` (indices into slots()) keep theirs. Running statistics stay as they are.
+  void start_quantizers(std::span<const float> images, int count, const std::vector<int>& loaded);
+  bool starts_from_data() const;  ///< whether any quantizer wants start_quantizers
   /// Runs the `settled` hook of each quantized tensor and clamps learned values.
   void settle(const quant::WeightContext& context);
 

@@ -20,7 +20,7 @@ Element Lowering::element_of(const ActivationUnit& unit) {
 
 bool Lowering::fits_integers(int id, const ActivationUnit* unit) const {
   const model::Layer& layer = shared_.graph.layers[static_cast<std::size_t>(id)];
-  if (!shared_.low_bit || layer.op != model::Op::convolution) return false;
+  if (!low_bit_ || layer.op != model::Op::convolution) return false;
   if (unit == nullptr || !unit->quantizer) return false;
   const ParameterSlot* weights = shared_.parameters.find(id, ParameterSlot::Kind::weight);
   if (weights->method == nullptr) return false;

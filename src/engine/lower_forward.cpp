@@ -135,8 +135,8 @@ Affine::Source Lowering::plain_source(int v) {
   if (z.weights == nullptr) return source;
   source.weight_scales = shared_.parameters.scales(*z.weights);
   if (const ParameterSlot* bias = shared_.parameters.find(z.layer, ParameterSlot::Kind::bias)) {
-    source.bias = shared_.parameters.value(*bias);
-    source.bias_gradient = shared_.parameters.gradient(*bias);
+    source.bias = shared_.parameters.used(*bias).data();
+    source.bias_gradient = shared_.parameters.used_gradient(*bias).data();
   }
   return source;
 }

@@ -59,6 +59,7 @@ class Lowering {
       : shared_(shared),
         images_(images),
         training_(mode == Mode::training),
+        low_bit_(shared.low_bit && mode != Mode::float_evaluation),
         out_(std::make_unique<Compiled>(images)) {}
 
   std::unique_ptr<Compiled> run();
@@ -175,6 +176,7 @@ class Lowering {
   Shared& shared_;
   int images_;
   bool training_;
+  bool low_bit_;
   std::unique_ptr<Compiled> out_;
   std::vector<int> uses_;        ///< by layer
   std::vector<Result> results_;  ///< by layer

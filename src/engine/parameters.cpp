@@ -73,12 +73,13 @@ Parameters::Parameters(const model::Graph& graph, const Quantization& quantizati
     slot.size = element_count(parameter.shape);
     const int index = static_cast<int>(slots_.size());
     add(slot, parameter.layer);
-    if (slot.kind != Kind::weight) continue;
+    const bool quantized = !quantization.weights.empty() && quantization.weights[p];
+    if (slot.kind != Kind::weight && !quantized) continue;
     Weight& weight = weights_.emplace_back();
     weight.slot = index;
     weight.elements = slot.size;
     weight_of_slot_.back() = static_cast<int>(weights_.size()) - 1;
-    if (quantization.weights.empty() || !quantization.weights[p]) continue;
+    if (!quantized) continue;
     weight.method = quantization.weights[p]({parameter.name, parameter.shape});
     slots_.back().method = weight.method.get();
     slots_.back().size = slot.size * weight.method->latents_per_weight();
@@ -141,22 +142,21 @@ void Parameters::initialize(std::uint64_t seed) {
   const auto values = [&](std::size_t s) { return latents().subspan(slots_[s].offset, slots_[s].size); };
   for (std::size_t s = 0; s < slots_.size(); ++s)
     if (slots_[s].kind == Kind::learned) std::ranges::copy(initial_of_slot_[s], values(s).begin());
+  std::uint32_t drawn = 0;
   for (std::size_t s = 0; s < slots_.size(); ++s) {
     const ParameterSlot& slot = slots_[s];
     const std::span<float> u = values(s);
     if (slot.kind == Kind::learned) continue;
+    std::vector<float> w(element_count(slot.shape), slot.kind == Kind::gamma ? 1.0f : 0.0f);
     if (slot.kind == Kind::weight) {
       const model::Layer& layer = graph_.layers[static_cast<std::size_t>(layer_of_slot_[s])];
-      RandomStream random(seed, Purpose::initial_weights, narrow<std::uint32_t>(weight_of_slot_[s]));
-      std::vector<float> w(element_count(slot.shape));
+      RandomStream random(seed, Purpose::initial_weights, drawn++);
       draw(layer.init, slot.shape, random, w);
-      if (slot.method != nullptr)
-        slot.method->initialize(w, u);
-      else
-        std::ranges::copy(w, u.begin());
-    } else {
-      std::ranges::fill(u, slot.kind == Kind::gamma ? 1.0f : 0.0f);
     }
+    if (slot.method != nullptr)
+      slot.method->initialize(w, u);
+    else
+      std::ranges::copy(w, u.begin());
   }
 }
 
@@ -179,6 +179,13 @@ std::span<float> Parameters::learned_values(int layer) {
 std::span<float> Parameters::learned_gradients(int layer) {
   const std::span<float> values = learned_values(layer);
   return gradients().subspan(static_cast<std::size_t>(values.data() - latents_.data()), values.size());
+}
+
+bool Parameters::any_learned(int layer, const std::vector<int>& indices) const {
+  return std::ranges::any_of(indices, [&](int index) {
+    const auto s = static_cast<std::size_t>(index);
+    return slots_[s].kind == Kind::learned && layer_of_slot_[s] == layer;
+  });
 }
 
 std::size_t Parameters::weight_index(const ParameterSlot& slot) const {
@@ -208,13 +215,13 @@ const void* Parameters::copy(const ParameterSlot& slot, Content content, const o
 }
 
 std::span<const float> Parameters::used(const ParameterSlot& slot) const {
-  if (slot.kind != Kind::weight) return latents_.span().subspan(slot.offset, slot.size);
+  if (!is_weight(slot)) return latents_.span().subspan(slot.offset, slot.size);
   const Weight& weight = weights_[weight_index(slot)];
   return {source(weight, Content::used), weight.elements};
 }
 
 std::span<float> Parameters::used_gradient(const ParameterSlot& slot) {
-  if (slot.kind != Kind::weight) return gradients().subspan(slot.offset, slot.size);
+  if (!is_weight(slot)) return gradients().subspan(slot.offset, slot.size);
   return weights_[weight_index(slot)].used_gradient.span();
 }
 
@@ -229,28 +236,32 @@ quant::WeightContext Parameters::context_for(const Weight& weight,
   return own;
 }
 
-void Parameters::use(const quant::WeightContext& context, bool final, ThreadPool& pool) {
+void Parameters::use(const quant::WeightContext& context, Weights which, ThreadPool& pool) {
   context_ = context;
   context_.second_moment = {};
   pool.run(static_cast<int>(weights_.size()),
-           [&](int task, int) { refresh(weights_[static_cast<std::size_t>(task)], context, final); });
+           [&](int task, int) { refresh(weights_[static_cast<std::size_t>(task)], context, which); });
 }
 
-void Parameters::refresh(Weight& weight, const quant::WeightContext& context, bool final) {
+void Parameters::refresh(Weight& weight, const quant::WeightContext& context, Weights which) {
   if (weight.method) {
     const ParameterSlot& slot = slots_[static_cast<std::size_t>(weight.slot)];
     const std::span<const float> u = latents().subspan(slot.offset, slot.size);
     const quant::WeightContext own = context_for(weight, context);
-    if (final)
+    const bool as_it_is = which == Weights::latent && u.size() == weight.elements;
+    if (as_it_is)
+      std::ranges::copy(u, weight.used.data());
+    else if (which == Weights::final)
       weight.method->final(u, own, weight.used.span());
     else
       weight.method->used(u, own, weight.used.span());
     const std::size_t count = weight.method->scale_count();
-    if (weight.method->codes(weight.used.span(), weight.codes.span(),
-                             std::span(weight.scales).first(count))) {
+    if (!as_it_is && weight.method->codes(weight.used.span(), weight.codes.span(),
+                                          std::span(weight.scales).first(count))) {
       if (count == 1) std::ranges::fill(weight.scales, weight.scales.front());
     } else {
-      QTRAIN_CHECK(!weight.method->code_range(), "{} gave no codes, though it promised them", slot.name);
+      QTRAIN_CHECK(as_it_is || !weight.method->code_range(), "{} gave no codes, though it promised them",
+                   slot.name);
       std::ranges::copy(weight.used.span(), weight.codes.data());
       std::ranges::fill(weight.scales, 1.0f);
     }

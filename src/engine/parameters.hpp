@@ -32,6 +32,8 @@ class Parameters {
   /// Learned values of a layer's quantizer, concatenated, and where their gradients go.
   std::span<float> learned_values(int layer);
   std::span<float> learned_gradients(int layer);
+  /// Whether any slot of `indices` is a learned value of the layer's quantizer.
+  bool any_learned(int layer, const std::vector<int>& indices) const;
 
   /// Running statistics of a batch norm layer: mean 0 and variance 1 at the start.
   struct Statistics {
@@ -51,8 +53,8 @@ class Parameters {
   std::span<const float> used(const ParameterSlot& slot) const;
   std::span<float> used_gradient(const ParameterSlot& slot);
 
-  /// w = Q(u) or F(u), codes, scales and every copy.
-  void use(const quant::WeightContext& context, bool final, ThreadPool& pool);
+  /// The weights in use, codes, scales and every copy.
+  void use(const quant::WeightContext& context, Weights which, ThreadPool& pool);
   /// gu = J^T gw for one weight slot, gw being used_gradient(slot); context of the last use().
   void pull(const ParameterSlot& slot);
   void settle(const quant::WeightContext& context);
@@ -76,11 +78,15 @@ class Parameters {
     std::vector<int> learned_slots;
   };
 
+  /// Whether the slot has used values of its own: every weight, and a quantized bias.
+  bool is_weight(const ParameterSlot& slot) const {
+    return weight_of_slot_[static_cast<std::size_t>(slot.index)] >= 0;
+  }
   std::size_t weight_index(const ParameterSlot& slot) const;
   quant::WeightContext context_for(const Weight& weight, const quant::WeightContext& context) const;
   void add(ParameterSlot slot, int layer);
   void initialize(std::uint64_t seed);
-  void refresh(Weight& weight, const quant::WeightContext& context, bool final);
+  void refresh(Weight& weight, const quant::WeightContext& context, Weights which);
   const float* source(const Weight& weight, Content content) const;
 
   const model::Graph& graph_;

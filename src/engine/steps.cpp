@@ -1,6 +1,7 @@
 #include "engine/steps.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -138,10 +139,19 @@ class ElementwiseForward final : public Step {
  private:
   void activate(std::span<float> y) const {
     if (unit_ == nullptr) return;
+    if (unit_->observed != nullptr) observe(y, *unit_->observed);
     if (unit_->quantizer)
       unit_->quantizer->forward(y, y);
     else
       kernels::active().relu(y.data(), y.data(), y.size());
+  }
+
+  static void observe(std::span<const float> x, ActivationUnit::Observed& observed) {
+    for (const float value : x) {
+      observed.magnitudes += std::abs(static_cast<double>(value));
+      observed.largest = std::max(observed.largest, value);
+    }
+    observed.count += x.size();
   }
 
   std::vector<Operand> operands_;

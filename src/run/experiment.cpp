@@ -14,13 +14,21 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kLargestEpochs = 1'000'000;
 
-void read_train(spec::Reader keys, TrainSpec& train) {
+void read_train(spec::Reader keys, const model::Graph& graph, TrainSpec& train) {
   keys.field("epochs", train.epochs, spec::between(0, kLargestEpochs),
              "passes over the training images; 0 writes the initial state");
   keys.choice("loss", train.loss, {"cross_entropy", "squared_error", "multiclass_hinge", "squared_hinge"},
               "what is minimised");
   keys.field("label_smoothing", train.label_smoothing, {.low = 0, .high = 1, .high_open = true},
              "share of the target spread over all classes; cross_entropy only");
+  keys.field(
+      "freeze", train.freeze,
+      "what the optimizer leaves alone: weights, biases, batch_norm, quantizers, or patterns of names");
+  for (const std::string& word : unmatched_freezes(graph, train.freeze))
+    keys.mistake("freeze",
+                 fmt::format("holds '{}', which matches no parameter of the model, must be weights, "
+                             "biases, batch_norm, quantizers or a pattern such as 'stage1.*'",
+                             word));
   train.optimizer.read(keys.group("optimizer", "base optimizer"));
   train.schedule.read(keys.group("schedule", "learning rate over time"));
   if (train.label_smoothing > 0 && train.loss != "cross_entropy")
@@ -40,15 +48,17 @@ void read_quantize(spec::Reader keys, StageSpec& stage) {
   std::string method = "none";
   gradients.choice("method", method, {"none"}, "gradient quantizer");
   gradients.finish();
+  keys.field("biases", stage.biases, "quantize biases too, by the weights' method");
   keys.field("skip", stage.skip,
-             "weights left in float: first, last, or patterns of parameter or layer names with *");
+             "weights left in float: first, last, shortcuts, or patterns of parameter or layer names with *");
   std::vector<std::string> unmatched;
   skipped_weights(stage.graph, stage.skip, unmatched);
   for (const std::string& word : unmatched)
-    keys.mistake("skip",
-                 fmt::format("holds '{}', which matches no weight of the model, must be first, last or a "
-                             "pattern such as '{}'",
-                             word, "stage1.*"));
+    keys.mistake(
+        "skip",
+        fmt::format("holds '{}', which matches no weight of the model, must be first, last, shortcuts "
+                    "or a pattern such as '{}'",
+                    word, "stage1.*"));
   keys.finish();
 }
 
@@ -63,8 +73,22 @@ void read_engine(spec::Reader keys, EngineSpec& engine) {
   keys.finish();
 }
 
+bool is_quantizable(model::Parameter::Kind kind, bool biases) {
+  return kind == model::Parameter::Kind::weight || (biases && kind == model::Parameter::Kind::bias);
+}
+
 std::string shape_text(const datasets::Entry& entry) {
   return fmt::format("{}x{}x{} with {} classes", entry.channels, entry.height, entry.width, entry.classes);
+}
+
+/// Some methods take their curvature from the optimizer's second moment.
+void check_curvature(spec::Reader quantize, const StageSpec& stage) {
+  if (stage.train.optimizer.rule->second_moment_slot() >= 0) return;
+  if (!stage.weights.make({"weight", {1, 1}})->wants_second_moment()) return;
+  quantize.mistake("weights", fmt::format("has method {}, which weighs by the optimizer's second moment, and "
+                                          "{} keeps none: must be trained with adam or rms_prop, or have "
+                                          "curvature accumulator",
+                                          stage.weights.method, stage.train.optimizer.name));
 }
 
 /// Rules between the data set, its stand-in and the batch.
@@ -89,8 +113,10 @@ StageSpec read_stage(spec::Reader& root) {
   check_dataset(dataset, stage.dataset, *entry);
   stage.graph = stage.model.read(root.group("model", "architecture"),
                                  {entry->channels, entry->height, entry->width}, entry->classes);
-  read_quantize(root.group("quantize", "what is quantized and how"), stage);
-  read_train(root.group("train", "how long and by which rule"), stage.train);
+  spec::Reader quantize = root.group("quantize", "what is quantized and how");
+  read_quantize(quantize, stage);
+  read_train(root.group("train", "how long and by which rule"), stage.graph, stage.train);
+  check_curvature(quantize, stage);
   read_engine(root.group("engine", "how it is computed"), stage.engine);
   spec::Reader workers = root.group("workers", "processes that share a batch");
   int count = 1;
@@ -191,7 +217,7 @@ train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {
   const std::vector<model::Parameter> parameters = model::parameters(stage.graph);
   result.quantization.weights.resize(parameters.size());
   for (std::size_t i = 0; i < parameters.size(); ++i)
-    if (stage.weights.method != "none" && parameters[i].kind == model::Parameter::Kind::weight && !skipped[i])
+    if (stage.weights.method != "none" && !skipped[i] && is_quantizable(parameters[i].kind, stage.biases))
       result.quantization.weights[i] = stage.weights.make;
   result.quantization.activations = stage.activations.make;
   result.quantization.ste = stage.activations.make_ste;
@@ -210,6 +236,10 @@ train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {
   result.options.seed = static_cast<std::uint64_t>(seed);
   result.optimizer = &stage.train.optimizer;
   result.schedule = &stage.train.schedule;
+  if (!stage.train.freeze.empty())
+    result.frozen = [&stage](const engine::ParameterSlot& slot) {
+      return is_frozen(stage.train.freeze, slot);
+    };
   result.loader = &stage.dataset;
   result.epochs = stage.train.epochs;
   return result;

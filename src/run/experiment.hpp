@@ -20,6 +20,7 @@ struct TrainSpec {
   int epochs = 200;
   std::string loss = "cross_entropy";
   double label_smoothing = 0;
+  std::vector<std::string> freeze;
   optim::OptimizerSpec optimizer;
   optim::ScheduleSpec schedule;
 };
@@ -39,6 +40,7 @@ struct StageSpec {
   model::Graph graph;
   quant::WeightSpec weights;
   quant::ActivationSpec activations;
+  bool biases = false;
   std::vector<std::string> skip;
   TrainSpec train;
   EngineSpec engine;
@@ -77,11 +79,18 @@ std::string spec_hash(const nlohmann::ordered_json& resolved);
 /// second.
 std::vector<std::string> differing_keys(const nlohmann::ordered_json& a, const nlohmann::ordered_json& b);
 
-/// One flag per model::parameters(graph) entry: true for a weight that `skip` leaves in float. `first` and
-/// `last` are the first and the last weight of the graph; another word is a pattern for a parameter's or its
-/// layer's name, `*` standing for any characters. A word that matches no weight is returned in `unmatched`.
+/// One flag per model::parameters(graph) entry: true for a weight or bias that `skip` leaves in float.
+/// `first` and `last` are the first and the last layer with weights, `shortcuts` convolutions of shortcuts;
+/// another word is a pattern for a parameter's or its layer's name, `*` standing for any characters. A word
+/// that matches nothing is returned in `unmatched`.
 std::vector<bool> skipped_weights(const model::Graph& graph, const std::vector<std::string>& skip,
                                   std::vector<std::string>& unmatched);
+
+/// Whether `freeze` holds the kind of a slot (weights, biases, batch_norm, quantizers) or a pattern of its
+/// name.
+bool is_frozen(const std::vector<std::string>& freeze, const engine::ParameterSlot& slot);
+/// The words of `freeze` that are no kind and match no parameter of the graph.
+std::vector<std::string> unmatched_freezes(const model::Graph& graph, const std::vector<std::string>& freeze);
 
 /// The stage as the trainer takes it; refers to `stage`, which must outlive it.
 train::Stage training_stage(const StageSpec& stage, std::int64_t seed);

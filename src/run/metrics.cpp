@@ -48,11 +48,15 @@ Json epoch_row(const train::EpochRecord& record) {
   row["val_accuracy"] = record.val_accuracy;
   row["quantized_val_loss"] = record.quantized_val_loss;
   row["quantized_val_accuracy"] = record.quantized_val_accuracy;
+  row["float_val_loss"] = record.float_val_loss;
+  row["float_val_accuracy"] = record.float_val_accuracy;
+  for (const auto& [name, values] : record.learned) row["learned"][name] = values;
   if (!record.change) return row;
   row["sign_changes"] = record.change->sign_changes;
   row["quantization_error"] = record.change->quantization_error;
   row["layer_sign_changes"] = record.change->layer_sign_changes;
   row["layer_quantization_error"] = record.change->layer_quantization_error;
+  row["layer_levels"] = record.change->layer_levels;
   return row;
 }
 
@@ -99,7 +103,7 @@ Json result_section(const std::string& status, const std::vector<Json>& rows, co
   Json result;
   result["status"] = status;
   for (const char* key : {"train_loss", "train_accuracy", "val_loss", "val_accuracy", "quantized_val_loss",
-                          "quantized_val_accuracy"})
+                          "quantized_val_accuracy", "float_val_loss", "float_val_accuracy"})
     result[key] = last.value(key, Json());
   Json best = last.value("val_accuracy", Json());
   Json best_epoch = rows.empty() ? Json(0) : Json();

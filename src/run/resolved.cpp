@@ -2,6 +2,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "run/experiment.hpp"
@@ -82,17 +83,20 @@ std::vector<std::string> differing_keys(const Json& a, const Json& b) {
 std::vector<bool> skipped_weights(const model::Graph& graph, const std::vector<std::string>& skip,
                                   std::vector<std::string>& unmatched) {
   const std::vector<model::Parameter> parameters = model::parameters(graph);
-  std::vector<std::size_t> weights;
-  for (std::size_t i = 0; i < parameters.size(); ++i)
-    if (parameters[i].kind == model::Parameter::Kind::weight) weights.push_back(i);
+  using Kind = model::Parameter::Kind;
+  std::vector<int> layers;  // those with weights
+  for (const model::Parameter& parameter : parameters)
+    if (parameter.kind == Kind::weight) layers.push_back(parameter.layer);
   std::vector<bool> skipped(parameters.size(), false);
   for (const std::string& word : skip) {
-    bool found = false;
-    for (const std::size_t i : weights) {
+    bool found = word == "shortcuts";  // a net may have none with weights
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      if (parameters[i].kind != Kind::weight && parameters[i].kind != Kind::bias) continue;
       const std::string& layer = graph.layers[static_cast<std::size_t>(parameters[i].layer)].name;
-      const bool hit = word == "first"  ? i == weights.front()
-                       : word == "last" ? i == weights.back()
-                                        : matches(word, parameters[i].name) || matches(word, layer);
+      const bool hit = word == "first"       ? parameters[i].layer == layers.front()
+                       : word == "last"      ? parameters[i].layer == layers.back()
+                       : word == "shortcuts" ? matches("*.shortcut.*", layer)
+                                             : matches(word, parameters[i].name) || matches(word, layer);
       if (!hit) continue;
       skipped[i] = true;
       found = true;
@@ -100,6 +104,31 @@ std::vector<bool> skipped_weights(const model::Graph& graph, const std::vector<s
     if (!found) unmatched.push_back(word);
   }
   return skipped;
+}
+
+bool is_frozen(const std::vector<std::string>& freeze, const engine::ParameterSlot& slot) {
+  using Kind = engine::ParameterSlot::Kind;
+  return std::ranges::any_of(freeze, [&](const std::string& word) {
+    if (word == "weights") return slot.kind == Kind::weight;
+    if (word == "biases") return slot.kind == Kind::bias;
+    if (word == "batch_norm") return slot.kind == Kind::gamma || slot.kind == Kind::beta;
+    if (word == "quantizers") return slot.kind == Kind::learned;
+    return matches(word, slot.name);
+  });
+}
+
+std::vector<std::string> unmatched_freezes(const model::Graph& graph,
+                                           const std::vector<std::string>& freeze) {
+  static constexpr std::array<std::string_view, 4> kKinds = {"weights", "biases", "batch_norm", "quantizers"};
+  const std::vector<model::Parameter> parameters = model::parameters(graph);
+  std::vector<std::string> unmatched;
+  for (const std::string& word : freeze) {
+    if (std::ranges::find(kKinds, word) != kKinds.end()) continue;
+    const bool found = std::ranges::any_of(
+        parameters, [&](const model::Parameter& parameter) { return matches(word, parameter.name); });
+    if (!found) unmatched.push_back(word);
+  }
+  return unmatched;
 }
 
 }  // namespace qtrain::run

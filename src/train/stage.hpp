@@ -1,4 +1,6 @@
 #pragma once
+#include <functional>
+
 #include "datasets/dataset.hpp"
 #include "engine/engine.hpp"
 #include "optim/optimizer.hpp"
@@ -13,7 +15,8 @@ struct Stage {
   engine::Options options;
   const optim::OptimizerSpec* optimizer = nullptr;
   const optim::ScheduleSpec* schedule = nullptr;
-  const datasets::DatasetSpec* loader = nullptr;  ///< batch size, order, augmentation
+  const datasets::DatasetSpec* loader = nullptr;             ///< batch size, order, augmentation
+  std::function<bool(const engine::ParameterSlot&)> frozen;  ///< not moved by the optimizer; empty: none is
   int epochs = 0;
   int index = 0;        ///< 0-based, among the stages
   int first_epoch = 0;  ///< epochs of the stages before

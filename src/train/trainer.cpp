@@ -34,7 +34,7 @@ Diverged::Diverged(int at_epoch, std::int64_t at_step, std::string at_layer)
 Trainer::Trainer(Stage stage, const datasets::Dataset& data)
     : stage_(std::move(stage)),
       engine_(*stage_.graph, stage_.quantization, stage_.loss, stage_.options),
-      updater_(engine_, *stage_.optimizer),
+      updater_(engine_, *stage_.optimizer, stage_.frozen),
       train_loader_(data.train, data.normalization, *stage_.loader, true),
       test_loader_(data.test, data.normalization, *stage_.loader, false) {
   engine_.use_weights(evaluation_context());
@@ -42,7 +42,7 @@ Trainer::Trainer(Stage stage, const datasets::Dataset& data)
 }
 
 void Trainer::start_from(const std::vector<NamedTensor>& tensors, const std::string& source) {
-  load_tensors(engine_, tensors, source);
+  loaded_ = load_tensors(engine_, tensors, source);
   engine_.use_weights(evaluation_context());
   weight_watch_.start(engine_);
 }
@@ -81,6 +81,8 @@ void Trainer::check_finite(bool finite, const datasets::Batch& batch, std::int64
 void Trainer::train_batch(const datasets::Batch& batch) {
   const quant::WeightContext now = context(position_.step);
   engine_.use_weights(now);
+  if (position_.step == 0 && engine_.starts_from_data())
+    engine_.start_quantizers(batch.images, batch.count, loaded_);
   const engine::BatchResult result = engine_.train(batch.images, batch.labels);
   check_finite(result.finite, batch, position_.step + 1);
   updater_.step(now.learning_rate, position_.step);
@@ -133,21 +135,29 @@ std::optional<EpochRecord> Trainer::evaluate(const Watch& watch) {
 }
 
 bool Trainer::evaluate_into(EpochRecord& record, const Watch& watch) {
-  Sums used, quantized;
+  Sums used;
   engine_.use_weights(evaluation_context());
-  if (!weight_watch_.empty()) record.change = weight_watch_.measure(engine_);
-  const std::vector<float> used_weights = quantized_used();
-  bool complete = evaluate_pass(watch, used);
-  if (complete) {
-    finalize();
-    quantized = used;
-    if (quantized_used() != used_weights) complete = evaluate_pass(watch, quantized = Sums{});
-  }
-  if (!complete) return false;
+  const std::vector<float> weights = quantized_used();
+  if (!weight_watch_.empty()) record.change = weight_watch_.signs(engine_);
+  if (!evaluate_pass(watch, used, true)) return false;
+  Sums quantized = used, in_floats = used;
+  engine_.use_weights(evaluation_context(), engine::Weights::latent);
+  if (quantized_used() != weights && !evaluate_pass(watch, in_floats = Sums{}, false)) return false;
+  finalize();
+  if (record.change) WeightWatch::quantized(engine_, weights, *record.change);
+  if (quantized_used() != weights && !evaluate_pass(watch, quantized = Sums{}, false)) return false;
+  const auto accuracy = [](const Sums& sums) { return mean(static_cast<double>(sums.correct), sums.count); };
   record.val_loss = mean(used.loss, used.count);
-  record.val_accuracy = mean(static_cast<double>(used.correct), used.count);
+  record.val_accuracy = accuracy(used);
   record.quantized_val_loss = mean(quantized.loss, quantized.count);
-  record.quantized_val_accuracy = mean(static_cast<double>(quantized.correct), quantized.count);
+  record.quantized_val_accuracy = accuracy(quantized);
+  record.float_val_loss = mean(in_floats.loss, in_floats.count);
+  record.float_val_accuracy = accuracy(in_floats);
+  for (const engine::ParameterSlot& slot : engine_.slots()) {
+    if (slot.kind != engine::ParameterSlot::Kind::learned) continue;
+    const std::span<const float> values = engine_.used(slot);
+    record.learned.emplace_back(slot.name, std::vector<float>(values.begin(), values.end()));
+  }
   return true;
 }
 
@@ -161,14 +171,15 @@ std::vector<float> Trainer::quantized_used() const {
   return values;
 }
 
-bool Trainer::evaluate_pass(const Watch& watch, Sums& sums) {
+/// A copy that is only looked at may overflow; the weights that training uses may not.
+bool Trainer::evaluate_pass(const Watch& watch, Sums& sums, bool must_be_finite) {
   test_loader_.start({.seed = stage_.options.seed, .epoch = 0});
   datasets::Batch batch;
   int done = 0;
   const double pass_started = seconds_now();
   for (double started = pass_started; test_loader_.next(batch); started = seconds_now()) {
     const engine::BatchResult result = engine_.evaluate(batch.images, batch.labels);
-    check_finite(result.finite, batch, position_.step);
+    check_finite(result.finite || !must_be_finite, batch, position_.step);
     sums.loss += result.loss;
     sums.correct += result.correct;
     sums.count += result.count;
@@ -185,7 +196,7 @@ bool Trainer::evaluate_pass(const Watch& watch, Sums& sums) {
   return true;
 }
 
-void Trainer::finalize() { engine_.use_weights(evaluation_context(), true); }
+void Trainer::finalize() { engine_.use_weights(evaluation_context(), engine::Weights::final); }
 
 void Trainer::add_to_clock(const Clock& earlier) {
   clock_.train_seconds += earlier.train_seconds;

@@ -27,7 +27,10 @@ struct EpochRecord {
   double val_accuracy = 0;
   double quantized_val_loss = 0;  ///< with the exactly quantized weights
   double quantized_val_accuracy = 0;
-  std::optional<WeightChange> change;  ///< empty when no weight is quantized
+  double float_val_loss = 0;  ///< with the latents in place of the weights (where there is one a weight)
+  double float_val_accuracy = 0;
+  std::vector<std::pair<std::string, std::vector<float>>> learned;  ///< quantizers' learned values, by name
+  std::optional<WeightChange> change;                               ///< empty when no weight is quantized
 };
 
 /// Where a pass stands, told after each batch.
@@ -103,7 +106,7 @@ class Trainer {
   quant::WeightContext context(std::int64_t step) const;
   quant::WeightContext evaluation_context() const;
   void train_batch(const datasets::Batch& batch);
-  bool evaluate_pass(const Watch& watch, Sums& sums);
+  bool evaluate_pass(const Watch& watch, Sums& sums, bool must_be_finite);
   bool evaluate_into(EpochRecord& record, const Watch& watch);
   std::vector<float> quantized_used() const;
   void check_finite(bool finite, const datasets::Batch& batch, std::int64_t step);
@@ -115,6 +118,7 @@ class Trainer {
   datasets::Loader train_loader_;
   datasets::Loader test_loader_;
   WeightWatch weight_watch_;
+  std::vector<int> loaded_;  ///< slots of learned values that start_from found
   Position position_;
   Sums sums_;
   Clock clock_;

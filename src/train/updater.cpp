@@ -6,10 +6,12 @@
 
 namespace qtrain::train {
 
-Updater::Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer)
+Updater::Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer,
+                 const std::function<bool(const engine::ParameterSlot&)>& frozen)
     : engine_(engine), optimizer_(optimizer), names_(optimizer.rule->slot_names()) {
   for (std::size_t i = 0; i < names_.size(); ++i) state_.emplace_back(engine.latents().size());
   for (const engine::ParameterSlot& slot : engine.slots()) {
+    if (frozen && frozen(slot)) continue;
     const bool decays = slot.kind != engine::ParameterSlot::Kind::learned;
     const double factor = slot.learning_rate_factor;
     Run* last = runs_.empty() ? nullptr : &runs_.back();

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <vector>
 
 #include "base/aligned.hpp"
@@ -13,8 +14,10 @@ namespace qtrain::train {
 /// papers' codes do, not to learned quantizer values; those have their own rate factor and gradient limit.
 class Updater {
  public:
-  /// `engine` and `optimizer` must outlive it.
-  Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer);
+  /// `engine` and `optimizer` must outlive it. Slots for which `frozen` (may be empty) is true stay as they
+  /// are.
+  Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer,
+          const std::function<bool(const engine::ParameterSlot&)>& frozen = {});
 
   /// One step with the engine's gradients (those of learned values are clamped in place). `step` is 0-based.
   void step(double learning_rate, std::int64_t step);

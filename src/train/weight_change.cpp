@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <map>
 
 #include "base/cast.hpp"
 #include "base/error.hpp"
@@ -10,9 +11,24 @@
 namespace qtrain::train {
 namespace {
 
+constexpr std::size_t kMostLevels = 256;
 constexpr const char* kSigns = "signs_at_start";
 
 std::uint8_t sign_bit(float w) { return w < 0 ? 1 : 0; }
+
+/// How often each code, or else each value, occurs; empty when there are too many.
+std::vector<std::int64_t> count_levels(const quant::WeightMethod& method, std::span<const float> w) {
+  std::vector<float> codes(w.size()), scales(method.scale_count());
+  const bool has_codes = method.codes(w, codes, scales);
+  std::map<float, std::int64_t> counts;
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    ++counts[has_codes ? codes[i] : w[i]];
+    if (counts.size() > kMostLevels) return {};
+  }
+  std::vector<std::int64_t> levels;
+  for (const auto& [level, count] : counts) levels.push_back(count);
+  return levels;
+}
 
 double ratio(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
@@ -25,31 +41,43 @@ void WeightWatch::start(const engine::Engine& engine) {
       for (const float w : engine.used(slot)) signs_.push_back(sign_bit(w));
 }
 
-WeightChange WeightWatch::measure(engine::Engine& engine) const {
+WeightChange WeightWatch::signs(const engine::Engine& engine) const {
   WeightChange change;
-  double all_changed = 0, all_error = 0, all_norm = 0;
+  double all = 0;
   std::size_t next = 0;
   for (const engine::ParameterSlot& slot : engine.slots()) {
     if (slot.method == nullptr) continue;
+    double changed = 0;
+    const std::span<const float> used = engine.used(slot);
+    for (const float w : used) changed += sign_bit(w) != signs_.at(next++) ? 1 : 0;
+    change.layer_sign_changes.push_back(ratio(changed, static_cast<double>(used.size())));
+    all += changed;
+  }
+  change.sign_changes = ratio(all, static_cast<double>(signs_.size()));
+  return change;
+}
+
+void WeightWatch::quantized(engine::Engine& engine, std::span<const float> used, WeightChange& change) {
+  double all_error = 0, all_norm = 0;
+  for (const engine::ParameterSlot& slot : engine.slots()) {
+    if (slot.method == nullptr) continue;
     const std::span<const float> w = engine.used(slot);
-    const std::span<const float> u = engine.latents().subspan(slot.offset, slot.size);
-    double changed = 0, error = 0, norm = 0;
+    const bool one_latent = slot.size == w.size();
+    const std::span<const float> u =
+        one_latent ? engine.latents().subspan(slot.offset, slot.size) : used.first(w.size());
+    used = used.subspan(w.size());
+    double error = 0, norm = 0;
     for (std::size_t i = 0; i < w.size(); ++i) {
-      changed += sign_bit(w[i]) != signs_.at(next++) ? 1 : 0;
-      if (u.size() != w.size()) continue;
       const double difference = static_cast<double>(u[i]) - static_cast<double>(w[i]);
       error += difference * difference;
       norm += static_cast<double>(u[i]) * static_cast<double>(u[i]);
     }
-    change.layer_sign_changes.push_back(ratio(changed, static_cast<double>(w.size())));
     change.layer_quantization_error.push_back(std::sqrt(ratio(error, norm)));
-    all_changed += changed;
+    change.layer_levels.push_back(count_levels(*slot.method, w));
     all_error += error;
     all_norm += norm;
   }
-  change.sign_changes = ratio(all_changed, static_cast<double>(signs_.size()));
   change.quantization_error = std::sqrt(ratio(all_error, all_norm));
-  return change;
 }
 
 void WeightWatch::save(std::vector<NamedTensor>& tensors) const {

@@ -97,8 +97,9 @@ std::vector<NamedTensor> latent_tensors(engine::Engine& engine) {
   return tensors;
 }
 
-void load_tensors(engine::Engine& engine, const std::vector<NamedTensor>& tensors,
-                  const std::string& source) {
+std::vector<int> load_tensors(engine::Engine& engine, const std::vector<NamedTensor>& tensors,
+                              const std::string& source) {
+  std::vector<int> learned;
   Source from(tensors);
   std::vector<const NamedTensor*> of_slot, of_statistic;
   for (const Slot& slot : engine.slots())
@@ -109,6 +110,7 @@ void load_tensors(engine::Engine& engine, const std::vector<NamedTensor>& tensor
   for (const Slot& slot : engine.slots()) {
     const NamedTensor* tensor = of_slot[static_cast<std::size_t>(slot.index)];
     if (tensor == nullptr) continue;
+    if (slot.kind == Slot::Kind::learned) learned.push_back(slot.index);
     const std::vector<float> values = tensor->floats();
     if (slot.method != nullptr)
       slot.method->initialize(values, latent(engine, slot));
@@ -117,6 +119,7 @@ void load_tensors(engine::Engine& engine, const std::vector<NamedTensor>& tensor
   }
   for (std::size_t i = 0; i < of_statistic.size(); ++i)
     std::ranges::copy(of_statistic[i]->floats(), engine.statistics()[i].values.begin());
+  return learned;
 }
 
 }  // namespace qtrain::train

@@ -16,8 +16,10 @@ std::vector<NamedTensor> used_tensors(const engine::Engine& engine);
 std::vector<NamedTensor> latent_tensors(engine::Engine& engine);
 
 /// Sets parameters and running statistics by name; a quantized weight's latent is what its method makes of
-/// the given weights. Learned quantizer values are taken where present. An Error (data) names `source` and
-/// lists every tensor that is missing, has another shape, or is a parameter of another model.
-void load_tensors(engine::Engine& engine, const std::vector<NamedTensor>& tensors, const std::string& source);
+/// the given weights. Learned quantizer values are taken where present: returned are the indices of their
+/// slots. An Error (data) names `source` and lists every tensor that is missing, has another shape, or is a
+/// parameter of another model.
+std::vector<int> load_tensors(engine::Engine& engine, const std::vector<NamedTensor>& tensors,
+                              const std::string& source);
 
 }  // namespace qtrain::train

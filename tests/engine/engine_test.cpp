@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <map>
 
 #include "base/error.hpp"
 #include "engine/net.hpp"
@@ -146,6 +147,110 @@ TEST_CASE("convolving codes as integers changes no bit") {
       }
     }
   }
+}
+
+/// y = clip(round(x / s)) s with s learned, starting at half the mean magnitude.
+class Learned final : public quant::ActivationQuantizer {
+ public:
+  void forward(std::span<const float> x, std::span<float> codes) const override {
+    for (std::size_t k = 0; k < x.size(); ++k)
+      codes[k] = std::clamp(std::nearbyint(x[k] / scale()), 0.0f, 3.0f);
+  }
+  float scale() const override { return *step_; }
+  quant::ActivationRange range() const override { return {0, 3 * scale()}; }
+  int lowest_code() const override { return 0; }
+  int highest_code() const override { return 3; }
+  std::vector<quant::LearnedParameter> learned() const override { return {{.name = "s", .initial = {1}}}; }
+  void bind(std::span<const float> values) override { step_ = values.data(); }
+  bool starts_from_data() const override { return true; }
+  std::vector<float> start(const quant::ActivationStatistics& seen) const override {
+    return {static_cast<float>(seen.mean_magnitude / 2)};
+  }
+
+ private:
+  const float* step_ = nullptr;
+};
+
+TEST_CASE(
+    "quantizers that start from data see their layer's values of the batch, layers before them started") {
+  Net net({3, 6, 6}, 4);
+  const int first = net.act();
+  net.conv(8, 3, 1, 1);
+  net.norm(true);
+  const int second = net.act();
+  net.flatten();
+  net.linear(4);
+  Quantization q = sign_everything(net.graph);
+  q.activations = [](const quant::ActivationTensor&) { return std::make_unique<Learned>(); };
+  const Data data(net.graph, 7);
+  const auto started = [&](int threads, const std::vector<int>& loaded) {
+    Engine engine(net.graph, q, {}, {.threads = threads, .shard = 2, .batch = 8});
+    CHECK(engine.starts_from_data());
+    engine.use_weights({});
+    engine.start_quantizers(data.images, 7, loaded);
+    for (const StatisticsSlot& slot : engine.statistics())
+      for (const float value : slot.values) CHECK((value == 0 || value == 1));
+    std::map<std::string, std::pair<float, int>> values;
+    for (const ParameterSlot& slot : engine.slots())
+      if (slot.kind == ParameterSlot::Kind::learned) values[slot.name] = {engine.used(slot)[0], slot.index};
+    return values;
+  };
+  double magnitudes = 0;
+  for (const float x : data.images) magnitudes += std::abs(static_cast<double>(x));
+  const auto one = started(1, {});
+  const auto name = [&](int layer) { return net.graph.layers[static_cast<std::size_t>(layer)].name + ".s"; };
+  CHECK(one.at(name(first)).first ==
+        static_cast<float>(magnitudes / static_cast<double>(data.images.size()) / 2));
+  // Batch norm makes its values N(0, 1), about: mean magnitude sqrt(2 / pi).
+  CHECK(one.at(name(second)).first == doctest::Approx(0.399).epsilon(0.05));
+  CHECK(started(3, {}) == one);
+  const auto kept = started(1, {one.at(name(first)).second});
+  CHECK(kept.at(name(first)).first == 1);
+  CHECK(kept.at(name(second)).first != 1);
+}
+
+TEST_CASE("the float copy uses the latents, in layers whose codes are convolved as integers too") {
+  const Net net = engine::test::residual_net(16, true);
+  const Data data(net.graph, 6);
+  const Quantization q = sign_everything(net.graph);
+  Quantization none = q;
+  for (auto& make : none.weights) make = nullptr;
+  Engine quantized(net.graph, q, {}, {.shard = 4, .batch = 8});
+  Engine in_floats(net.graph, none, {}, {.shard = 4, .batch = 8});
+  REQUIRE(quantized.latents().size() == in_floats.latents().size());
+  quantized.use_weights({}, Weights::latent);
+  in_floats.use_weights({});
+  CHECK(quantized.logits(data.images, 6) == in_floats.logits(data.images, 6));
+  quantized.use_weights({});
+  CHECK(quantized.logits(data.images, 6) != in_floats.logits(data.images, 6));
+}
+
+TEST_CASE("a quantized bias is used, and its gradient pulled") {
+  Net net({3, 6, 6}, 4);
+  net.flatten();
+  net.linear(4);
+  const auto parameters = model::parameters(net.graph);
+  Quantization q;
+  q.weights.resize(parameters.size());
+  for (std::size_t p = 0; p < parameters.size(); ++p)
+    if (parameters[p].kind == model::Parameter::Kind::bias)
+      q.weights[p] = [](const quant::WeightTensor&) { return std::make_unique<ChannelSign>(1); };
+  Engine engine(net.graph, q, {}, {.shard = 4, .batch = 8}),
+      plain(net.graph, {}, {}, {.shard = 4, .batch = 8});
+  const Data data(net.graph, 6);
+  CHECK(std::equal(engine.latents().begin(), engine.latents().end(), plain.latents().begin()));
+  const ParameterSlot* bias = nullptr;
+  for (const ParameterSlot& slot : engine.slots())
+    if (slot.kind == ParameterSlot::Kind::bias) bias = &slot;
+  REQUIRE(bias != nullptr);
+  for (float& u : engine.latents().subspan(bias->offset, bias->size)) u = -3;
+  for (float& u : plain.latents().subspan(bias->offset, bias->size)) u = -0.25f;
+  engine.use_weights({});
+  plain.use_weights({});
+  engine.train(data.images, data.labels);
+  plain.train(data.images, data.labels);
+  CHECK(std::equal(engine.gradients().begin(), engine.gradients().end(), plain.gradients().begin()));
+  CHECK(engine.logits(data.images, 6) == plain.logits(data.images, 6));
 }
 
 TEST_CASE("no step reads a tensor that the arena gave to another") {

@@ -106,7 +106,7 @@ TEST_CASE("differing keys are named by path") {
   CHECK(differing_keys(a, b) == std::vector<std::string>{"x.z.1", "w", "v"});
 }
 
-TEST_CASE("skip takes first, last and patterns") {
+TEST_CASE("skip takes first, last, shortcuts and patterns, of weights and biases") {
   const ExperimentSpec experiment = read("{model: {name: resnet20}}");
   const model::Graph& graph = experiment.stages[0].graph;
   const std::vector<model::Parameter> parameters = model::parameters(graph);
@@ -118,14 +118,52 @@ TEST_CASE("skip takes first, last and patterns") {
       if (flags[i]) result.push_back(parameters[i].name);
     return result;
   };
-  CHECK(names({"first", "last"}) == std::vector<std::string>{"stem.conv.weight", "fc.weight"});
+  CHECK(names({"first", "last"}) == std::vector<std::string>{"stem.conv.weight", "fc.weight", "fc.bias"});
   CHECK(names({"stage2.block1.*"}) ==
         std::vector<std::string>{"stage2.block1.conv1.weight", "stage2.block1.conv2.weight"});
-  CHECK(names({"*"}).size() == 20);
-  CHECK(names({"fc"}) == std::vector<std::string>{"fc.weight"});
+  CHECK(names({"*"}).size() == 21);
+  CHECK(names({"fc"}) == std::vector<std::string>{"fc.weight", "fc.bias"});
+  CHECK(names({"fc.bias"}) == std::vector<std::string>{"fc.bias"});
+  CHECK(names({"shortcuts"}).empty());
   CHECK(unmatched.empty());
   CHECK(names({"fcc"}).empty());
   CHECK(unmatched == std::vector<std::string>{"fcc"});
+}
+
+TEST_CASE("skip: shortcuts are the convolutions of shortcuts, where there are any") {
+  const ExperimentSpec experiment = read("{model: {name: resnet20, shortcut: conv}}");
+  std::vector<std::string> unmatched;
+  const std::vector<bool> flags = skipped_weights(experiment.stages[0].graph, {"shortcuts"}, unmatched);
+  CHECK(std::ranges::count(flags, true) == 2);
+}
+
+TEST_CASE("biases are quantized when asked for, and not where skipped") {
+  const auto count = [](const std::string& keys) {
+    const ExperimentSpec experiment =
+        read("{model: {name: lenet5}, dataset: {name: mnist}, quantize: {weights: {method: binary_connect}" +
+             keys + "}}");
+    const train::Stage stage = training_stage(experiment.stages[0], 1);
+    return std::ranges::count_if(stage.quantization.weights, [](const auto& make) { return bool(make); });
+  };
+  const auto weights = count("");
+  CHECK(count(", biases: true") > weights);
+  CHECK(count(", biases: true, skip: ['*.bias']") == weights);
+}
+
+TEST_CASE("freeze takes kinds of parameters and patterns") {
+  using engine::ParameterSlot;
+  ParameterSlot weight, alpha;
+  weight.name = "fc.weight";
+  weight.kind = ParameterSlot::Kind::weight;
+  alpha.name = "act.alpha";
+  alpha.kind = ParameterSlot::Kind::learned;
+  CHECK(is_frozen({"biases", "weights"}, weight));
+  CHECK_FALSE(is_frozen({"weights", "biases", "batch_norm"}, alpha));
+  CHECK(is_frozen({"quantizers"}, alpha));
+  CHECK(is_frozen({"fc.*"}, weight));
+  CHECK_THROWS_WITH_AS(read("{train: {freeze: [wieghts]}}"), doctest::Contains("freeze: holds 'wieghts'"),
+                       Error);
+  CHECK(training_stage(read("{train: {freeze: [weights]}}").stages[0], 1).optimizer != nullptr);
 }
 
 TEST_CASE("stages are laid over the spec; what must stay the same is checked") {

@@ -44,6 +44,13 @@ TEST_CASE(
       CHECK_MESSAGE(u == expected, slot.name);
   }
   CHECK(learned);
+
+  std::ranges::fill(engine.latents(), 1.0f);
+  Updater quantizers_only(engine, optimizer, [](const auto& slot) { return slot.kind != Kind::learned; });
+  quantizers_only.step(0.25, 0);
+  for (const engine::ParameterSlot& slot : engine.slots())
+    for (const float u : engine.latents().subspan(slot.offset, slot.size))
+      CHECK_MESSAGE(u == (slot.kind == Kind::learned ? 0.75f : 1.0f), slot.name);
 }
 
 }  // namespace
