@@ -256,6 +256,10 @@ Engine::Engine(const model::Graph& graph, const Quantization& quantization, cons
 }
 Engine::~Engine() = default;
 
+bool Engine::latents_finite() const {
+  const std::span<const float> u = impl_->parameters.latents();
+  return kernels::active().all_finite(u.data(), u.size());
+}
 std::span<float> Engine::latents() { return impl_->parameters.latents(); }
 std::span<float> Engine::gradients() { return impl_->parameters.gradients(); }
 const std::vector<ParameterSlot>& Engine::slots() const { return impl_->parameters.slots(); }
@@ -269,7 +273,9 @@ std::span<const float> Engine::used(const ParameterSlot& slot) const { return im
 std::span<const float> Engine::used_gradient(const ParameterSlot& slot) const {
   return impl_->parameters.used_gradient(slot);
 }
-void Engine::settle(const quant::WeightContext& context) { impl_->parameters.settle(context); }
+void Engine::settle(const quant::WeightContext& context) {
+  impl_->parameters.settle(context, impl_->machine.pool);
+}
 
 BatchResult Engine::train(std::span<const float> images, std::span<const std::int32_t> labels) {
   Impl& m = *impl_;

@@ -109,6 +109,7 @@ class Engine {
          const Options& options);
   ~Engine();
 
+  bool latents_finite() const;
   std::span<float> latents();    ///< all learned values, flat
   std::span<float> gradients();  ///< of the last train(), mean over the batch; same layout
   const std::vector<ParameterSlot>& slots() const;

@@ -281,12 +281,13 @@ void Parameters::pull(const ParameterSlot& slot) {
                         weight.used_gradient.span(), context_for(weight, context_), gu);
 }
 
-void Parameters::settle(const quant::WeightContext& context) {
-  for (const Weight& weight : weights_) {
-    if (!weight.method) continue;
+void Parameters::settle(const quant::WeightContext& context, ThreadPool& pool) {
+  pool.run(static_cast<int>(weights_.size()), [&](int task, int) {
+    const Weight& weight = weights_[static_cast<std::size_t>(task)];
+    if (!weight.method) return;
     const ParameterSlot& slot = slots_[static_cast<std::size_t>(weight.slot)];
     weight.method->settled(latents().subspan(slot.offset, slot.size), context_for(weight, context));
-  }
+  });
   for (const ParameterSlot& slot : slots_)
     if (slot.kind == Kind::learned)
       for (float& x : latents().subspan(slot.offset, slot.size)) x = std::clamp(x, slot.low, slot.high);

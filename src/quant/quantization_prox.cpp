@@ -1,0 +1,77 @@
+#include "quant/quantization_prox.hpp"
+
+#include <algorithm>
+
+#include "quant/projections.hpp"
+
+namespace qtrain::quant {
+namespace {
+
+constexpr int kRefinements = 2;  // after the greedy start, as the authors' code has it
+
+}  // namespace
+
+void ProxOptions::read(spec::Reader& keys) {
+  keys.choice("levels", levels, {"binary", "ternary", "multi_bit"}, "the quantized weights");
+  keys.field("bits", bits, spec::between(1, 4), "bits of multi_bit levels");
+  keys.choice("regularizer", regularizer, {"l1", "l2"}, "distance to binary levels; others: l2");
+  keys.field("rate", rate, spec::non_negative, "regularization rate: lambda = rate t");
+  keys.choice("homotopy", homotopy, {"epoch", "step"}, "what t counts, from 0");
+  keys.choice("convention", convention, {"once", "twice"}, "kappa's factor on the quantized point, l2 only");
+  keys.field("rounds", rounds, spec::between(1, 100), "alternations for ternary and multi_bit levels");
+  keys.field("clip", clip, spec::non_negative, "latent kept in [-clip, clip]; 0: not at all");
+}
+
+double ProxOptions::lambda(const WeightContext& context) const {
+  return rate * static_cast<double>(homotopy == "step" ? context.step : context.epoch());
+}
+
+void ProxOptions::clip_to_box(std::span<float> u) const {
+  if (clip <= 0) return;
+  const auto bound = static_cast<float>(clip);
+  for (float& value : u) value = std::clamp(value, -bound, bound);
+}
+
+QuantizationProx::QuantizationProx(const ProxOptions& options, const WeightTensor& tensor)
+    : options_(options) {
+  if (options.levels == "multi_bit") groups_ = tensor.outputs();
+  if (options.levels == "binary") return;
+  start_.resize(element_count(tensor.shape));
+  nearest_.resize(start_.size());
+}
+
+int QuantizationProx::bits() const {
+  if (options_.levels == "multi_bit") return options_.bits;
+  return options_.levels == "binary" ? 1 : 2;
+}
+
+void QuantizationProx::prox(std::span<float> x, double kappa) {
+  if (options_.levels == "binary" && options_.regularizer == "l1") {
+    for (float& value : x) value = prox_l1(value, kappa);
+    return;
+  }
+  if (options_.convention == "twice") kappa *= 2;
+  if (options_.levels == "binary") {
+    for (float& value : x) value = prox_l2(value, sign_of(value), kappa);
+    return;
+  }
+  std::ranges::copy(x, start_.begin());
+  for (int round = 0; round < options_.rounds; ++round) {
+    quantize(x, nearest_);
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = prox_l2(start_[i], nearest_[i], kappa);
+  }
+}
+
+void QuantizationProx::quantize(std::span<const float> u, std::span<float> q) {
+  if (options_.levels == "binary") {
+    for (std::size_t i = 0; i < u.size(); ++i) q[i] = sign_of(u[i]);
+  } else if (options_.levels == "ternary") {
+    asymmetric_ternary_projection(u, q);
+  } else {
+    const std::size_t size = u.size() / groups_;
+    for (std::size_t start = 0; start < u.size(); start += size)
+      alternating(u.subspan(start, size), options_.bits, kRefinements, q.subspan(start, size));
+  }
+}
+
+}  // namespace qtrain::quant
