@@ -14,9 +14,11 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 100));
   app.add_option("--steps", request.steps, "training steps a round")->check(CLI::Range(1, 1000));
   app.add_option("--peer", request.peer, "command that prints a JSON line with train_images_per_second");
+  bool methods = false;
+  app.add_flag("--methods", methods, "the cost of each method instead");
   CLI11_PARSE(app, argc, argv);
   try {
-    qtrain::run::benchmark(request);
+    methods ? qtrain::run::benchmark_methods(request) : qtrain::run::benchmark(request);
     return 0;
   } catch (const qtrain::Error& error) {
     std::fprintf(stderr, "%s\n", error.what());

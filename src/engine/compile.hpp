@@ -21,6 +21,7 @@ struct Shared {
   Loss loss;
   int threads = 1;
   bool low_bit = true;
+  bool keep_statistics = false;
   int shards = 1;  ///< most shards a batch can have
   Parameters& parameters;
   Machine& machine;

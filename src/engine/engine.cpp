@@ -53,6 +53,7 @@ struct Engine::Impl {
                .loss = loss,
                .threads = engine_options.threads,
                .low_bit = engine_options.low_bit,
+               .keep_statistics = engine_options.keep_statistics,
                .shards = (engine_options.batch + engine_options.shard - 1) / engine_options.shard,
                .parameters = parameters,
                .machine = machine} {

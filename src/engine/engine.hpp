@@ -32,11 +32,12 @@ struct Quantization {
 
 struct Options {
   int threads = 1;
-  int shard = 8;           ///< images a shard: part of the numerics
-  int batch = 128;         ///< largest training batch
-  std::uint64_t seed = 1;  ///< of the initial weights
-  bool low_bit = true;     ///< convolve codes as integers where that gives the same bits
-  bool poison = false;     ///< fill dead arena ranges with NaN (tests)
+  int shard = 8;                 ///< images a shard: part of the numerics
+  int batch = 128;               ///< largest training batch
+  std::uint64_t seed = 1;        ///< of the initial weights
+  bool keep_statistics = false;  ///< running statistics stay as they are in training
+  bool low_bit = true;           ///< convolve codes as integers where that gives the same bits
+  bool poison = false;           ///< fill dead arena ranges with NaN (tests)
 };
 
 /// One learned tensor in the flat vectors of latents and gradients.

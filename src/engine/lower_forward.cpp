@@ -144,7 +144,7 @@ Affine::Source Lowering::plain_source(int v) {
 Affine::Source Lowering::batch_norm_source(int id, const model::Layer& layer, int v) {
   Affine::Source source = plain_source(v);
   source.batch_norm = true;
-  source.momentum = shared_.graph.batch_norm_momentum;
+  source.momentum = shared_.keep_statistics ? 0 : shared_.graph.batch_norm_momentum;
   source.epsilon = shared_.graph.batch_norm_epsilon;
   auto& statistics = shared_.parameters.statistics(id);
   source.running_mean = statistics.mean.data();

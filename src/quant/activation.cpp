@@ -9,7 +9,7 @@
 namespace qtrain::quant {
 
 namespace activations {
-#define QUANTIZER(name, most_bits)                             \
+#define QUANTIZER(name, most_bits, ste)                        \
   ActivationFactory read_##name(spec::Reader& keys, int bits); \
   std::string refuses_##name(const std::string& ste);
 #include "quant/activations/quantizers.def"
@@ -25,8 +25,8 @@ namespace ste {
 namespace {
 
 constexpr ActivationEntry kQuantizers[] = {
-#define QUANTIZER(name, most_bits) \
-  {#name, most_bits, &activations::read_##name, &activations::refuses_##name},
+#define QUANTIZER(name, most_bits, ste) \
+  {#name, most_bits, #ste, &activations::read_##name, &activations::refuses_##name},
 #include "quant/activations/quantizers.def"
 #undef QUANTIZER
 };
@@ -48,6 +48,7 @@ void ActivationSpec::read(spec::Reader keys) {
   const int most_bits = entry != nullptr ? entry->most_bits : 8;
   bits = std::min(bits, most_bits);
   keys.field("bits", bits, spec::between(1, most_bits), "bits of an activation");
+  if (entry != nullptr) ste = entry->ste;
   const SteEntry* surrogate = pick(keys, "ste", ste, stes(), "derivative used in place of the quantizer's");
   make = nullptr;
   make_ste = nullptr;

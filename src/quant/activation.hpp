@@ -71,6 +71,7 @@ using SteFactory = std::function<std::unique_ptr<Ste>()>;
 struct ActivationEntry {
   const char* name;
   int most_bits;
+  const char* ste;                                          ///< what a spec without `ste` means
   ActivationFactory (*read)(spec::Reader& keys, int bits);  ///< reads its own keys of `quantize.activations`
   /// "" if the pair makes sense, else why not ("sign has no ...").
   std::string (*refuses)(const std::string& ste);

@@ -4,20 +4,16 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <vector>
 
 #include "base/error.hpp"
-#include "base/random.hpp"
 #include "engine/bare_convolutions.hpp"
-#include "engine/engine.hpp"
 #include "kernels/kernels.hpp"
-#include "run/experiment.hpp"
+#include "run/bench_subject.hpp"
 #include "run/machine.hpp"
-#include "train/updater.hpp"
 
 namespace qtrain::run {
 
@@ -33,57 +29,6 @@ quantize:
   skip: [first, last]
 train: {epochs: 1, optimizer: {name: sgd, learning_rate: 0.01, momentum: 0.9, weight_decay: 1.0e-4}}
 )";
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
-/// A network in training on one batch that stays in memory.
-class Subject {
- public:
-  Subject(const ExperimentSpec& experiment, const BenchRequest& request)
-      : stage_(experiment.stages.front()),
-        batch_(request.batch),
-        engine_(stage_.graph, training_stage(stage_, experiment.seed).quantization, {},
-                {.threads = request.threads, .shard = stage_.engine.shard, .batch = request.batch}),
-        updater_(engine_, stage_.train.optimizer),
-        images_(static_cast<std::size_t>(request.batch) * element_count(stage_.graph.input)) {
-    RandomStream random(1, Purpose::test);
-    for (float& x : images_) x = random.normal();
-    for (int n = 0; n < batch_; ++n) labels_.push_back(static_cast<std::int32_t>(random.below(10)));
-  }
-
-  double train_seconds() {
-    return seconds([&] {
-      engine_.use_weights({});
-      engine_.train(images_, labels_);
-      updater_.step(stage_.train.optimizer.learning_rate, step_++);
-      engine_.settle({});
-    });
-  }
-  double evaluate_seconds() {
-    return seconds([&] { engine_.evaluate(images_, labels_); });
-  }
-  engine::Engine& engine() { return engine_; }
-
- private:
-  template <class Work>
-  static double seconds(Work&& work) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
-
-  const StageSpec& stage_;
-  int batch_;
-  engine::Engine engine_;
-  train::Updater updater_;
-  std::vector<float> images_;
-  std::vector<std::int32_t> labels_;
-  std::int64_t step_ = 0;
-};
 
 /// Runs the peer once; its images/s in training.
 double ask_peer(const std::string& command) {
@@ -120,7 +65,7 @@ void benchmark(const BenchRequest& request) {
   const double first_macs = static_cast<double>(*std::ranges::find_if(macs, [](auto m) { return m > 0; }));
   const double train_macs = 3 * forward_macs - first_macs;
 
-  Subject subject(experiment, request);
+  BenchSubject subject(experiment, request.threads, request.batch);
   for (int k = 0; k < 3; ++k) subject.train_seconds();
   subject.engine().reset_profile();
   std::vector<double> ours, peers, ratios, bare;

@@ -17,4 +17,7 @@ struct BenchRequest {
 /// the ratio to the peer.
 void benchmark(const BenchRequest& request);
 
+/// Prints what each weight method, activation quantizer and STE adds to the training step of ResNet-20.
+void benchmark_methods(const BenchRequest& request);
+
 }  // namespace qtrain::run

@@ -21,9 +21,9 @@ void read_train(spec::Reader keys, const model::Graph& graph, TrainSpec& train) 
               "what is minimised");
   keys.field("label_smoothing", train.label_smoothing, {.low = 0, .high = 1, .high_open = true},
              "share of the target spread over all classes; cross_entropy only");
-  keys.field(
-      "freeze", train.freeze,
-      "what the optimizer leaves alone: weights, biases, batch_norm, quantizers, or patterns of names");
+  keys.field("freeze", train.freeze,
+             "what the optimizer leaves alone: weights, biases, batch_norm (with its running statistics), "
+             "quantizers, or patterns of names");
   for (const std::string& word : unmatched_freezes(graph, train.freeze))
     keys.mistake("freeze",
                  fmt::format("holds '{}', which matches no parameter of the model, must be weights, "
@@ -151,9 +151,12 @@ void read_expectation(spec::Reader& root, ExperimentSpec& experiment) {
   if (!root.has("expect")) return root.ignore("expect");
   spec::Reader keys = root.group("expect", "the number this experiment should reach");
   Expectation& expect = experiment.expect.emplace();
-  keys.field("val_accuracy", expect.val_accuracy, spec::fraction, "accuracy as a fraction");
+  keys.field("val_accuracy", expect.val_accuracy, spec::fraction,
+             "accuracy of the exactly quantized network at the end, as a fraction");
   keys.field("tolerance", expect.tolerance, spec::between(0, 1), "how far below still counts as met");
   keys.field("source", expect.source, "where the number comes from");
+  keys.choice("status", expect.status, {"read", "remembered", "goal"},
+              "whether the number was read in its source, is remembered, or is a goal of ours");
   if (!keys.has("val_accuracy")) keys.mistake("val_accuracy", "is missing, must be a number in [0, 1]");
   keys.finish();
 }
@@ -236,6 +239,7 @@ train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {
   result.options.seed = static_cast<std::uint64_t>(seed);
   result.optimizer = &stage.train.optimizer;
   result.schedule = &stage.train.schedule;
+  result.options.keep_statistics = std::ranges::count(stage.train.freeze, "batch_norm") > 0;
   if (!stage.train.freeze.empty())
     result.frozen = [&stage](const engine::ParameterSlot& slot) {
       return is_frozen(stage.train.freeze, slot);

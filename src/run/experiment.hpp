@@ -51,6 +51,7 @@ struct Expectation {
   double val_accuracy = 0;
   double tolerance = 0.005;
   std::string source;
+  std::string status = "read";
 };
 
 /// A whole experiment, checked.

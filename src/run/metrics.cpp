@@ -119,15 +119,15 @@ Json result_section(const std::string& status, const std::vector<Json>& rows, co
   return result;
 }
 
-Json expected_section(const ExperimentSpec& experiment, const Json& val_accuracy) {
+Json expected_section(const ExperimentSpec& experiment, const Json& accuracy) {
   if (!experiment.expect) return nullptr;
   const Expectation& expect = *experiment.expect;
   Json section;
   section["val_accuracy"] = expect.val_accuracy;
   section["tolerance"] = expect.tolerance;
   section["source"] = expect.source;
-  section["met"] =
-      val_accuracy.is_number() && val_accuracy.get<double>() >= expect.val_accuracy - expect.tolerance;
+  section["status"] = expect.status;
+  section["met"] = accuracy.is_number() && accuracy.get<double>() >= expect.val_accuracy - expect.tolerance;
   return section;
 }
 

@@ -26,8 +26,8 @@ Json model_section(const model::Graph& graph, const engine::Engine& engine);
 /// row. `status` is "done" or "diverged".
 Json result_section(const std::string& status, const std::vector<Json>& rows, const Json& initial);
 
-/// `.expected`: null without an expectation, else it and whether `val_accuracy` (a number or null) meets it.
-Json expected_section(const ExperimentSpec& experiment, const Json& val_accuracy);
+/// `.expected`: null without an expectation, else it and whether `accuracy` (a number or null) meets it.
+Json expected_section(const ExperimentSpec& experiment, const Json& accuracy);
 
 /// What timing.json holds of one run.
 Json timing_document(const engine::Engine& engine, const train::Clock& clock, double seconds);

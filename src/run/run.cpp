@@ -100,7 +100,7 @@ Json summary(const ExperimentSpec& experiment, const std::vector<Json>& runs) {
                                {"folder", fmt::format("s{}", experiment.seeds[i])},
                                {"result", runs[i]["result"]}});
   metrics["result"] = result;
-  metrics["expected"] = expected_section(experiment, result["val_accuracy"]);
+  metrics["expected"] = expected_section(experiment, result["quantized_val_accuracy"]);
   return metrics;
 }
 

@@ -192,7 +192,7 @@ void Session::write_outputs(train::Trainer& trainer, const std::string& status, 
   metrics_["epochs"] = history_;
   metrics_["result"] = result_section(status, history_, initial_);
   if (!failure.is_null()) metrics_["result"]["failure"] = failure;
-  metrics_["expected"] = expected_section(experiment_, metrics_["result"]["val_accuracy"]);
+  metrics_["expected"] = expected_section(experiment_, metrics_["result"]["quantized_val_accuracy"]);
   if (status == "done") {
     SafetensorsFile file;
     file.tensors = train::used_tensors(trainer.engine());

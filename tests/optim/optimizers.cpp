@@ -69,6 +69,15 @@ Scalar adam(double beta1, double beta2, double epsilon) {
   };
 }
 
+Scalar rms_prop(double decay, double epsilon, double momentum) {
+  return [=, v = 0.0, b = 0.0](double u, double g, double rate, int) mutable {
+    const double d = g + kDecay * u;
+    v = decay * v + (1 - decay) * d * d;
+    b = momentum * b + d / (std::sqrt(v) + epsilon);
+    return u - rate * b;
+  };
+}
+
 /// Spec of each rule and its equations; a new rule adds its lines.
 const std::map<std::string, std::function<Scalar()>> kEquations = {
     {"{name: sgd}", [] { return sgd(0.9, false); }},
@@ -76,6 +85,9 @@ const std::map<std::string, std::function<Scalar()>> kEquations = {
     {"{name: sgd, momentum: 0.8, nesterov: true}", [] { return sgd(0.8, true); }},
     {"{name: adam}", [] { return adam(0.9, 0.999, 1e-8); }},
     {"{name: adam, beta1: 0.5, beta2: 0.9, epsilon: 0.1}", [] { return adam(0.5, 0.9, 0.1); }},
+    {"{name: rms_prop}", [] { return rms_prop(0.99, 1e-8, 0); }},
+    {"{name: rms_prop, decay: 0.9, epsilon: 0.1}", [] { return rms_prop(0.9, 0.1, 0); }},
+    {"{name: rms_prop, decay: 0.8, momentum: 0.5}", [] { return rms_prop(0.8, 1e-8, 0.5); }},
 };
 
 }  // namespace
@@ -99,6 +111,30 @@ TEST_CASE("optimizers: twenty steps agree with the equations in double precision
     for (std::size_t i = 0; i < kSize; ++i)
       difference = std::max(difference, std::abs(static_cast<double>(parameters.u[i]) - expected[i]));
     CHECK(difference < 3e-6);
+  }
+}
+
+// By hand: v = 0.01 * 9 = 0.09, d / sqrt(v) = 10; then v = 0.99 * 0.09 + 0.01 * 16 = 0.2491.
+TEST_CASE("rms_prop: two steps on one parameter") {
+  for (const bool moves : {false, true}) {
+    CAPTURE(moves);
+    const auto spec = read_spec<OptimizerSpec>(moves ? "{name: rms_prop, momentum: 0.5}" : "name: rms_prop");
+    CHECK(spec.rule->slot_names().size() == (moves ? 2 : 1));
+    std::vector<float> u = {1};
+    std::vector<float> v(1);
+    std::vector<float> b(1);
+    const std::vector<std::span<float>> slots = {v, b};
+    const auto step = [&](float gradient, std::int64_t index) {
+      const std::vector<float> g = {gradient};
+      spec.rule->update({.u = u, .g = g, .slots = slots, .learning_rate = 0.1, .step = index});
+    };
+    step(3, 0);
+    CHECK(u[0] == doctest::Approx(0));
+    CHECK(v[0] == doctest::Approx(0.09));
+    step(-4, 1);
+    CHECK(v[0] == doctest::Approx(0.2491));
+    const double second = -4 / std::sqrt(0.2491);
+    CHECK(u[0] == doctest::Approx(moves ? -0.1 * (0.5 * 10 + second) : -0.1 * second));
   }
 }
 

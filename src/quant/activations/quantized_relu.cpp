@@ -26,6 +26,7 @@
 #include "base/error.hpp"
 #include "kernels/kernels.hpp"
 #include "quant/activation.hpp"
+#include "quant/activation_pairs.hpp"
 #include "quant/half_gaussian.hpp"
 
 namespace qtrain::quant::activations {
@@ -141,6 +142,8 @@ ActivationFactory read_quantized_relu(spec::Reader& keys, int bits) {
   };
 }
 
-std::string refuses_quantized_relu(const std::string& /*ste*/) { return ""; }
+std::string refuses_quantized_relu(const std::string& ste) {
+  return refuses_two_sided("quantized_relu", ste);
+}
 
 }  // namespace qtrain::quant::activations

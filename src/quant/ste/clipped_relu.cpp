@@ -1,10 +1,11 @@
 // Clipped ReLU straight-through estimator: Yin, Lyu, Zhang, Osher, Qi, Xin, "Understanding Straight-Through
 // Estimator in Training Activation Quantized Neural Nets", ICLR 2019 (arXiv:1903.05662).
 //
-//   mu'(x) = 1 if 0 < x <= h, else 0    so mu'(0) = 0 and mu'(h) = 1
-//   h: where the quantizer saturates (L alpha)
+//   mu'(x) = a if l < x <= h, else 0    so mu'(l) = 0 and mu'(h) = a
+//   l, h: between which the quantizer rises (0 and L alpha in the paper)    a: its average slope (1)
 #include "kernels/kernels.hpp"
 #include "quant/activation.hpp"
+#include "quant/blocks.hpp"
 
 namespace qtrain::quant::ste {
 namespace {
@@ -12,7 +13,8 @@ namespace {
 class ClippedRelu final : public Ste {
  public:
   void multiply(std::span<const float> x, const ActivationRange& range, std::span<float> g) const override {
-    kernels::active().window(x.data(), 0, range.high, g.data(), g.size());
+    kernels::active().window(x.data(), range.low, range.high, g.data(), g.size());
+    multiply_by_slope(range.slope, g);
   }
 };
 

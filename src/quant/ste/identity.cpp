@@ -2,15 +2,19 @@
 // Through Stochastic Neurons for Conditional Computation", 2013 (arXiv:1308.3432); one of the three compared
 // by Yin et al., ICLR 2019 (arXiv:1903.05662).
 //
-//   mu'(x) = 1    for every x
+//   mu'(x) = a    for every x
+//   a: average slope of the quantizer, 1 unless it says otherwise
 #include "quant/activation.hpp"
+#include "quant/blocks.hpp"
 
 namespace qtrain::quant::ste {
 namespace {
 
 class Identity final : public Ste {
  public:
-  void multiply(std::span<const float>, const ActivationRange&, std::span<float>) const override {}
+  void multiply(std::span<const float>, const ActivationRange& range, std::span<float> g) const override {
+    multiply_by_slope(range.slope, g);
+  }
 };
 
 }  // namespace

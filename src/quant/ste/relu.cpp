@@ -1,19 +1,23 @@
 // Vanilla ReLU straight-through estimator: Yin, Lyu, Zhang, Osher, Qi, Xin, "Understanding Straight-Through
 // Estimator in Training Activation Quantized Neural Nets", ICLR 2019 (arXiv:1903.05662).
 //
-//   mu'(x) = 1 if x > 0, else 0    so mu'(0) = 0
+//   mu'(x) = a if x > l, else 0    so mu'(l) = 0
+//   l: where the quantizer leaves its lowest level (0 in the paper)    a: its average slope (1)
 #include <limits>
 
 #include "kernels/kernels.hpp"
 #include "quant/activation.hpp"
+#include "quant/blocks.hpp"
 
 namespace qtrain::quant::ste {
 namespace {
 
 class Relu final : public Ste {
  public:
-  void multiply(std::span<const float> x, const ActivationRange&, std::span<float> g) const override {
-    kernels::active().window(x.data(), 0, std::numeric_limits<float>::infinity(), g.data(), g.size());
+  void multiply(std::span<const float> x, const ActivationRange& range, std::span<float> g) const override {
+    constexpr float kInfinite = std::numeric_limits<float>::infinity();
+    kernels::active().window(x.data(), range.low, kInfinite, g.data(), g.size());
+    multiply_by_slope(range.slope, g);
   }
 };
 

@@ -1,0 +1,68 @@
+// Parameterized clipping activation: Choi, Wang, Venkataramani, Chuang, Srinivasan, Gopalakrishnan, "PACT:
+// Parameterized Clipping Activation for Quantized Neural Networks", 2018 (arXiv:1805.06085).
+//
+//   y = round(min(max(x, 0), alpha) L / alpha) alpha / L    L = 2^bits - 1, half way to the even integer
+//   dy/dalpha = 1 if x >= alpha, else 0                     alpha is learned, and kept at 0.001 or above
+//
+// The paper's dy/dx is 1 for 0 <= x < alpha: ste clipped_relu, which leaves out x = 0 and has x = alpha. The
+// paper also pulls alpha down by an L2 decay, which is left out, as learned values do not decay here. An
+// alpha that no x reaches would then never move, so `initial` should clip some values; its default is for
+// inputs of variance 1, a choice made here.
+#include "base/error.hpp"
+#include "quant/activation.hpp"
+#include "quant/activation_pairs.hpp"
+#include "quant/blocks.hpp"
+
+namespace qtrain::quant::activations {
+namespace {
+
+constexpr double kLowestAlpha = 1e-3;
+constexpr double kHighestStart = 1e6;
+
+class Pact final : public ActivationQuantizer {
+ public:
+  Pact(int bits, double initial) : top_((1 << bits) - 1), initial_(static_cast<float>(initial)) {}
+
+  void forward(std::span<const float> x, std::span<float> codes) const override {
+    const float step = scale();
+    const auto top = static_cast<float>(top_);
+    map_blocks(x, codes, [=](float value) { return nearest_code(value / step, top); });
+  }
+  float scale() const override { return alpha() / static_cast<float>(top_); }
+  ActivationRange range() const override { return {.low = 0, .high = alpha()}; }
+  int lowest_code() const override { return 0; }
+  int highest_code() const override { return top_; }
+
+  std::vector<LearnedParameter> learned() const override {
+    return {{.name = "alpha", .initial = {initial_}, .low = static_cast<float>(kLowestAlpha)}};
+  }
+  void bind(std::span<const float> values) override {
+    QTRAIN_CHECK(values.size() == 1, "alpha bound to {} values", values.size());
+    bound_ = values.data();
+  }
+  void learned_gradient(std::span<const float> x, std::span<const float> gy,
+                        std::span<double> gradients) const override {
+    gradients[0] +=
+        sum_products(x, gy, [alpha = alpha()](float value) { return kept_if(value >= alpha, 1); });
+  }
+
+ private:
+  float alpha() const { return bound_ == nullptr ? initial_ : *bound_; }
+
+  int top_;
+  float initial_;
+  const float* bound_ = nullptr;
+};
+
+}  // namespace
+
+ActivationFactory read_pact(spec::Reader& keys, int bits) {
+  double initial = 3;
+  keys.field("initial", initial, spec::between(kLowestAlpha, kHighestStart),
+             "where the clipping level alpha starts");
+  return [bits, initial](const ActivationTensor&) { return std::make_unique<Pact>(bits, initial); };
+}
+
+std::string refuses_pact(const std::string& ste) { return refuses_two_sided("pact", ste); }
+
+}  // namespace qtrain::quant::activations

@@ -1,0 +1,24 @@
+#include "quant/annealing.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace qtrain::quant {
+
+void Annealing::read(spec::Reader& keys) {
+  keys.field("beta_growth", growth, spec::at_least(1), "rho, the factor by which beta grows");
+  keys.field("beta_interval", interval, spec::at_least(1), "I, steps from one growth of beta to the next");
+  keys.field("beta_start", start, spec::positive, "beta at step 0");
+  keys.field("beta_limit", limit, {.low = 0, .high = 1e35, .low_open = true}, "beta grows no further");
+  if (start > limit)
+    keys.mistake("beta_start", fmt::format("is {}, must be at most beta_limit, {}", start, limit));
+}
+
+double Annealing::beta(std::int64_t step) const {
+  const auto growths = static_cast<double>((step + interval - 1) / interval);
+  return std::min(start * std::pow(growth, growths), limit);
+}
+
+}  // namespace qtrain::quant

@@ -1,0 +1,51 @@
+// MD-softmax, the exponentiated gradient: Ajanthan, Gupta, Torr, Hartley, Dokania, "Mirror Descent View for
+// Neural Network Quantization", AISTATS 2021 (arXiv:1910.08237). Each weight is a mean of the levels q_l with
+// shares u_l. D_l is the optimizer's direction for dL/du_l = q_l gw, eta its rate.
+//
+//   w = sum_l q_l u_l
+//   u_l = u_l exp(-beta eta D_l), divided by the sum over l
+//   beta(k) = min(beta_start rho^ceil(k / I), beta_limit) at step k = 0, 1, ...
+//   levels: binary q = -1, 1 (then md_tanh); ternary q = -1, 0, 1
+//
+// Shares vanish in float; stored instead, one latent a level, are
+//   t_l = log(u_l) / beta + any constant      u = softmax(beta t)      gt_l = q_l gw
+//   after step k: t = beta(k) / beta(k + 1) t
+// the same iteration, for the rescaling keeps u while beta changes (md_softmax_s keeps t). final: the q_l of
+// the largest t_l; a tie goes to 0, then to +1. The shares start at softmax(q_l w0), w0 the initial weight:
+// binary weights start at tanh(w0), and levels given as initial weights are final weights. (The authors' code
+// starts from the softmax of random numbers.) rho and I default to the authors' code's values for ResNet-18
+// on CIFAR-10.
+#include "quant/simplex.hpp"
+
+namespace qtrain::quant::weights {
+namespace {
+
+class MdSoftmax final : public SimplexMethod {
+ public:
+  using SimplexMethod::SimplexMethod;
+
+  void initialize(std::span<const float> w, std::span<float> t) override {
+    SimplexMethod::initialize(w, t);
+    scale(t, 1 / annealing_.beta(0));
+  }
+  void settled(std::span<float> t, const WeightContext& context) override {
+    scale(t, annealing_.beta(context.step) / annealing_.beta(context.step + 1));
+  }
+
+ private:
+  static void scale(std::span<float> t, double factor) {
+    if (factor == 1) return;
+    for (float& value : t) value = finite_float(factor * static_cast<double>(value));
+  }
+};
+
+}  // namespace
+
+WeightFactory read_md_softmax(spec::Reader& keys) {
+  const UnitLevels levels = read_unit_levels(keys);
+  Annealing annealing;
+  annealing.read(keys);
+  return [=](const WeightTensor&) { return std::make_unique<MdSoftmax>(levels, annealing); };
+}
+
+}  // namespace qtrain::quant::weights

@@ -1,0 +1,47 @@
+// MD-tanh, mirror descent on the weights themselves: Ajanthan, Gupta, Torr, Hartley, Dokania, "Mirror Descent
+// View for Neural Network Quantization", AISTATS 2021 (arXiv:1910.08237). D is the optimizer's direction for
+// the gradient gw (gw itself under plain SGD, m / sqrt(v) under Adam), eta its rate.
+//
+//   r = (1 + w) / (1 - w) exp(-2 beta eta D)
+//   w = (r - 1) / (r + 1)                        that is, artanh(w) decreases by beta eta D
+//   beta(k) = min(beta_start rho^ceil(k / I), beta_limit) at step k = 0, 1, ...
+//
+// In float that form is stuck at w = +-1, and overflows for large beta. Stored instead is
+//   u = artanh(w) / beta      w = tanh(beta u)      gu = gw      after step k: u = beta(k) / beta(k + 1) u
+// the same iteration, for the rescaling keeps w while beta changes (md_tanh_s keeps u; at constant beta the
+// two are one). The weights start at tanh(initial weights), as in the authors' code. final = sign(u),
+// sign(0) = +1. Binary only: the shifted tanh of ternary levels has no inverse in closed form. rho and I
+// default to the authors' code's values for ResNet-18 on CIFAR-10.
+#include "quant/tanh_projection.hpp"
+
+namespace qtrain::quant::weights {
+namespace {
+
+class MdTanh final : public TanhProjection {
+ public:
+  explicit MdTanh(const Annealing& annealing) : TanhProjection(UnitLevels::binary, annealing) {}
+
+  void initialize(std::span<const float> w, std::span<float> u) override {
+    for (std::size_t i = 0; i < w.size(); ++i)
+      u[i] = finite_float(static_cast<double>(w[i]) / annealing_.beta(0));
+  }
+  void settled(std::span<float> u, const WeightContext& context) override {
+    const double ratio = annealing_.beta(context.step) / annealing_.beta(context.step + 1);
+    if (ratio == 1) return;
+    for (float& value : u) value = static_cast<float>(ratio * static_cast<double>(value));
+  }
+};
+
+}  // namespace
+
+WeightFactory read_md_tanh(spec::Reader& keys) {
+  if (read_unit_levels(keys) == UnitLevels::ternary)
+    keys.mistake("levels",
+                 "is ternary, must be binary: the shifted tanh has no inverse in closed form; md_tanh_s and "
+                 "md_softmax take ternary");
+  Annealing annealing{.growth = 1.01, .interval = 100};
+  annealing.read(keys);
+  return [=](const WeightTensor&) { return std::make_unique<MdTanh>(annealing); };
+}
+
+}  // namespace qtrain::quant::weights

@@ -1,0 +1,59 @@
+#include "run/bench_subject.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/random.hpp"
+
+namespace qtrain::run {
+
+namespace {
+
+constexpr std::int64_t kStepsPerEpoch = 20;  ///< so that a method's rules by epoch are at work too
+
+template <class Work>
+double seconds(Work&& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+BenchSubject::BenchSubject(const ExperimentSpec& experiment, int threads, int batch)
+    : stage_(experiment.stages.front()),
+      batch_(batch),
+      engine_(stage_.graph, training_stage(stage_, experiment.seed).quantization, {},
+              {.threads = threads, .shard = stage_.engine.shard, .batch = batch}),
+      updater_(engine_, stage_.train.optimizer),
+      images_(static_cast<std::size_t>(batch) * element_count(stage_.graph.input)) {
+  RandomStream random(1, Purpose::test);
+  for (float& x : images_) x = random.normal();
+  for (int n = 0; n < batch_; ++n) labels_.push_back(static_cast<std::int32_t>(random.below(10)));
+}
+
+double BenchSubject::train_seconds() {
+  quant::WeightContext context;
+  context.step = step_++;
+  context.steps_per_epoch = kStepsPerEpoch;
+  context.learning_rate = context.base_learning_rate = stage_.train.optimizer.learning_rate;
+  context.second_moment = updater_.second_moment();
+  return seconds([&] {
+    engine_.use_weights(context);
+    engine_.train(images_, labels_);
+    updater_.step(context.learning_rate, context.step);
+    engine_.settle(context);
+  });
+}
+
+double BenchSubject::evaluate_seconds() {
+  return seconds([&] { engine_.evaluate(images_, labels_); });
+}
+
+}  // namespace qtrain::run
