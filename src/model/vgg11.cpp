@@ -9,6 +9,7 @@
 // more.
 #include "model/builder.hpp"
 #include "model/models.hpp"
+#include "model/vgg.hpp"
 
 namespace qtrain::model {
 
@@ -16,21 +17,9 @@ Graph read_vgg11(spec::Reader& keys, const Shape& input, int classes) {
   bool affine = true;
   keys.field("batch_norm_affine", affine, "learned scale and shift in batch norm");
 
-  const std::vector<std::vector<int>> stages = {{64}, {128}, {256, 256}, {512, 512}, {512, 512}};
   Builder net("vgg11", input, classes);
-  int x = Builder::kInput;
-  int index = 1;
-  for (std::size_t stage = 0; stage < stages.size(); ++stage) {
-    for (const int channels : stages[stage]) {
-      const std::string n = std::to_string(index);
-      x = net.convolution("conv" + n, x, {.channels = channels, .bias = true});
-      x = net.batch_norm("bn" + n, x, affine);
-      x = net.activation("act" + n, x);
-      ++index;
-    }
-    x = net.max_pool("pool" + std::to_string(stage + 1), x, 2);
-  }
-  x = net.flatten("flatten", x);
+  const int x = append_vgg(
+      net, {.stages = {{64}, {128}, {256, 256}, {512, 512}, {512, 512}}, .features = {}, .affine = affine});
   net.linear("fc", x, classes);
   return net.take();
 }

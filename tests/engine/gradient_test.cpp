@@ -141,3 +141,34 @@ TEST_CASE("finite differences: multilayer perceptron with batch norm") {
   net.linear(3);
   check_gradients(net);
 }
+
+TEST_CASE("finite differences: logits out of a batch norm") {
+  for (const LossKind loss : {LossKind::cross_entropy, LossKind::squared_hinge})
+    for (const bool affine : {true, false}) {
+      CAPTURE(affine);
+      Net net({2, 8, 8}, 4);
+      net.conv(19, 3, 1, 1, true);
+      net.norm(affine);
+      net.act();
+      net.flatten();
+      net.linear(4);
+      net.norm(affine);
+      check_gradients(net, {loss, 0});
+    }
+}
+
+// Few windows, so that none changes its largest pixel within the step.
+TEST_CASE("finite differences: a max pool between a convolution and its batch norm") {
+  for (const int channels : {3, 16}) {
+    CAPTURE(channels);
+    Net net({2, 4, 4}, 4);
+    net.conv(channels, 3, 1, 1, true);
+    net.pool(Op::max_pool, 2, 2);
+    net.norm(true);
+    net.act();
+    net.flatten();
+    net.linear(4);
+    net.norm(true);
+    check_gradients(net, {LossKind::squared_hinge, 0});
+  }
+}

@@ -36,8 +36,28 @@ const std::string& input_name(const Graph& graph, const std::string& name, std::
 
 long count_of(const Graph& graph, Op op) { return std::ranges::count(graph.layers, op, &Layer::op); }
 
+/// What is said against a `model:` section for images of `input`; "" when nothing is.
+std::string mistakes_of(const std::string& yaml, const Shape& input) {
+  std::string mistakes;
+  read_model(yaml, input, 10, mistakes);
+  return mistakes;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::vector<std::string> names_of(const Graph& graph, Op op) {
+  std::vector<std::string> names;
+  for (const Layer& layer : graph.layers) {
+    if (layer.op == op) names.push_back(layer.name);
+  }
+  return names;
+}
+
 const Shape kCifar = {3, 32, 32};
 const Shape kMnist = {1, 28, 28};
+const Shape kTinyImageNet = {3, 64, 64};
 
 }  // namespace
 
@@ -132,6 +152,141 @@ TEST_CASE("vgg11: parameters and shapes") {
   CHECK(total_macs(graph) == macs + 5120);
 }
 
+TEST_CASE("vgg16: parameters and shapes") {
+  // Convolutions 9 (3 64 + 64 64 + 64 128 + 128 128 + 128 256 + 2 256 256 + 256 512 + 5 512 512) =
+  // 14,710,464, their biases 2 64 + 2 128 + 3 256 + 6 512 = 4,224, hidden layers 2 (512 512 + 512) = 525,312,
+  // classes 5,130, batch norm 2 (4,224 + 1,024) = 10,496.
+  const Graph graph = read_model("name: vgg16", kCifar);
+  CHECK(parameter_count(graph) == 14710464 + 4224 + 525312 + 5130 + 10496);
+  CHECK(parameter_count(graph) == 15255626);
+  CHECK(parameter_count(read_model("{name: vgg16, batch_norm_affine: false}", kCifar)) == 15255626 - 10496);
+  CHECK(parameter_count(read_model("name: vgg16", kTinyImageNet, 200)) ==
+        15255626 + (2048 - 512) * 512 + 513 * 190);
+  CHECK(count_of(graph, Op::convolution) == 13);
+  CHECK(count_of(graph, Op::max_pool) == 5);
+  CHECK(names_of(graph, Op::linear) == std::vector<std::string>{"fc1", "fc2", "fc3"});
+  CHECK(count_of(graph, Op::batch_norm) == 15);
+  CHECK(count_of(graph, Op::activation) == 15);
+  CHECK(input_name(graph, "conv3", 0) == "pool1");
+  CHECK(input_name(graph, "pool1", 0) == "act2");
+  CHECK(input_name(graph, "conv11", 0) == "pool4");
+  CHECK(input_name(graph, "fc1", 0) == "flatten");
+  CHECK(input_name(graph, "fc2", 0) == "act14");
+  CHECK(input_name(graph, "fc3", 0) == "act15");
+  std::int64_t macs = 2 * 512 * 512 + 5120;
+  for (const auto& [side, in, out, count] : {std::array{32, 3, 64, 1},
+                                             {32, 64, 64, 1},
+                                             {16, 64, 128, 1},
+                                             {16, 128, 128, 1},
+                                             {8, 128, 256, 1},
+                                             {8, 256, 256, 2},
+                                             {4, 256, 512, 1},
+                                             {4, 512, 512, 2},
+                                             {2, 512, 512, 3}}) {
+    macs += std::int64_t{9} * side * side * in * out * count;
+  }
+  CHECK(total_macs(graph) == macs);
+  CHECK(contains(mistakes_of("name: vgg16", {3, 31, 31}), "name: layer pool5 of vgg16"));
+}
+
+TEST_CASE("vgg_small: parameters and shapes") {
+  // K = 128: convolutions 9 (3 128 + 128 128 + 128 256 + 256 256 + 256 512 + 512 512) = 4,574,592, biases
+  // 2 (128 + 256 + 512) = 1,792; linear 8192 1024 + 1024 1024 + 1024 10 = 9,447,424, biases 2,058; batch norm
+  // 2 (1,792 + 2,058) = 7,700, of which 20 on the outputs.
+  const Graph graph = read_model("name: vgg_small", kCifar);
+  CHECK(parameter_count(graph) == 4574592 + 1792 + 9447424 + 2058 + 7700);
+  CHECK(parameter_count(graph) == 14033566);
+  CHECK(parameter_count(read_model("{name: vgg_small, output_batch_norm: false}", kCifar)) == 14033546);
+  CHECK(parameter_count(read_model("{name: vgg_small, batch_norm_affine: false}", kCifar)) ==
+        14033566 - 7700);
+  // K = 64: convolutions 1,144,512 + 896, linear 4096 1024 + 1024 1024 + 1024 10 + 2,058, batch norm 5,908.
+  CHECK(parameter_count(read_model("{name: vgg_small, width: 64}", kCifar)) ==
+        1144512 + 896 + 4194304 + 1048576 + 10240 + 2058 + 5908);
+  CHECK(parameter_count(read_model("{name: vgg_small, width: 64}", kCifar)) == 6406494);
+  const std::int64_t convolutions =
+      1024 * 9 * (3 * 128 + 128 * 128) + 256 * 9 * (128 + 256) * 256 + 64 * 9 * (256 + 512) * 512;
+  CHECK(total_macs(graph) == convolutions + 9447424);
+  CHECK(parameters(graph)[0].shape == Shape{128, 3, 3, 3});
+  CHECK(names_of(graph, Op::linear) == std::vector<std::string>{"fc1", "fc2", "fc3"});
+  CHECK(infer_shapes(read_model("name: vgg_small", {3, 8, 8})).back() == Shape{10});
+  CHECK(contains(mistakes_of("name: vgg_small", {3, 7, 7}), "name: layer pool3 of vgg_small"));
+}
+
+TEST_CASE(
+    "vgg_small: batch norm on the outputs or none, max pool after the activation or before batch norm") {
+  const Graph graph = read_model("name: vgg_small", kCifar);
+  CHECK(graph.layers.back().name == "bn9");
+  CHECK(graph.layers.back().op == Op::batch_norm);
+  CHECK(input_name(graph, "bn9", 0) == "fc3");
+  CHECK(input_name(graph, "pool1", 0) == "act2");
+  CHECK(input_name(graph, "conv3", 0) == "pool1");
+  CHECK(input_name(graph, "flatten", 0) == "pool3");
+  const Graph plain = read_model("{name: vgg_small, output_batch_norm: false}", kCifar);
+  CHECK(plain.layers.back().name == "fc3");
+  const Graph early = read_model("{name: vgg_small, pool_before_batch_norm: true}", kCifar);
+  CHECK(parameter_count(early) == parameter_count(graph));
+  CHECK(total_macs(early) == total_macs(graph));
+  CHECK(input_name(early, "bn1", 0) == "conv1");
+  CHECK(input_name(early, "pool1", 0) == "conv2");
+  CHECK(input_name(early, "bn2", 0) == "pool1");
+  CHECK(input_name(early, "conv3", 0) == "act2");
+  CHECK(input_name(early, "flatten", 0) == "act6");
+}
+
+TEST_CASE("resnet18: parameters and multiply-accumulates") {
+  // Stem 9 3 64; stage 1 4 of 9 64 64; stage s of n = 128, 256, 512 channels 9 n n / 2 + 3 of 9 n n and the
+  // shortcut n n / 2; batch norm 2 (64 + 4 64 + 5 (128 + 256 + 512)) = 9,600; classes 5,130.
+  const std::size_t stages = 36864 * 4 + (128 * 128 + 256 * 256 + 512 * 512) * std::size_t{32};
+  const Graph graph = read_model("name: resnet18", kCifar);
+  CHECK(parameter_count(graph) == 1728 + stages + 9600 + 5130);
+  CHECK(parameter_count(graph) == 11173962);
+  CHECK(parameter_count(read_model("{name: resnet18, batch_norm_affine: false}", kCifar)) == 11164362);
+  // Stages 2 to 4 have 32 n n weights on (2048 / n)^2 pixels each: 2^27.
+  CHECK(total_macs(graph) == 1024 * (1728 + 36864 * 4) + 3 * 134217728 + 5120);
+  const Graph thin = read_model("{name: resnet18, width: 5}", kCifar);
+  CHECK(find(thin, "stem.conv").channels == 5);
+  CHECK(find(thin, "stage4.block2.conv2").channels == 40);
+}
+
+TEST_CASE("resnet18: residual structure, shortcuts by name, no max pool") {
+  const Graph graph = read_model("name: resnet18", kCifar);
+  CHECK(count_of(graph, Op::max_pool) == 0);
+  CHECK(count_of(graph, Op::shortcut_pad) == 0);
+  CHECK(count_of(graph, Op::add) == 8);
+  CHECK(count_of(graph, Op::convolution) == 1 + 16 + 3);
+  for (const std::string stage : {"stage2", "stage3", "stage4"}) {
+    CAPTURE(stage);
+    CHECK(find(graph, stage + ".block1.conv1").stride == 2);
+    CHECK(find(graph, stage + ".block2.conv1").stride == 1);
+    CHECK(find(graph, stage + ".block1.shortcut.conv").kernel == 1);
+    CHECK(find(graph, stage + ".block1.shortcut.conv").stride == 2);
+    CHECK(input_name(graph, stage + ".block1.add", 1) == stage + ".block1.shortcut.bn");
+    CHECK(input_name(graph, stage + ".block2.add", 1) == stage + ".block1.act2");
+  }
+  CHECK(input_name(graph, "stage1.block1.add", 1) == "stem.act");
+  CHECK(input_name(graph, "pool", 0) == "stage4.block2.act2");
+}
+
+TEST_CASE("resnet18: the stem's stride halves every later image") {
+  const auto sides = [](const Graph& graph) {
+    std::vector<std::int64_t> all;
+    const std::vector<Shape> shapes = infer_shapes(graph);
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      if (graph.layers[i].op == Op::add || graph.layers[i].name == "stem.act") all.push_back(shapes[i][1]);
+    }
+    return all;
+  };
+  const Graph small = read_model("name: resnet18", kCifar);
+  CHECK(sides(small) == std::vector<std::int64_t>{32, 32, 32, 16, 16, 8, 8, 4, 4});
+  const Graph tiny = read_model("{name: resnet18, stem: tiny_imagenet}", kTinyImageNet, 200);
+  CHECK(sides(tiny) == sides(small));
+  CHECK(parameter_count(tiny) == 11271432);
+  CHECK(find(tiny, "stem.conv").kernel == 3);
+  CHECK(sides(read_model("name: resnet18", kTinyImageNet)).back() == 8);
+  CHECK(mistakes_of("name: resnet18", {3, 1, 1}) == "");
+  CHECK(contains(mistakes_of("{name: resnet18, stem: imagenet}", kCifar), "tiny_imagenet"));
+}
+
 TEST_CASE("resnets: parameters and multiply-accumulates of He et al.") {
   const Graph graph = read_model("name: resnet20", kCifar);
   CHECK(parameter_count(graph) == 269722);
@@ -183,6 +338,17 @@ TEST_CASE("mlp: widths, batch norm and none") {
   CHECK(input_name(plain, "act1", 0) == "fc1");
   const Graph regression = read_model("{name: mlp, widths: []}", kMnist);
   CHECK(parameter_count(regression) == 7850);
+}
+
+TEST_CASE("mlp: batch norm on the outputs") {
+  const Graph graph = read_model("{name: mlp, widths: [2048, 2048, 2048], output_batch_norm: true}", kMnist);
+  CHECK(parameter_count(graph) == 785 * 2048 + 2 * 2049 * 2048 + 20490 + 6 * 2048 + 20);
+  CHECK(parameter_count(graph) == 10033182);
+  CHECK(graph.layers.back().name == "bn4");
+  CHECK(input_name(graph, "bn4", 0) == "fc4");
+  CHECK(read_model("{name: mlp, output_batch_norm: false}", kMnist) == read_model("name: mlp", kMnist));
+  const Graph alone = read_model("{name: mlp, batch_norm: false, output_batch_norm: true}", kMnist);
+  CHECK(names_of(alone, Op::batch_norm) == std::vector<std::string>{"bn3"});
 }
 
 }  // namespace qtrain::model
