@@ -38,6 +38,10 @@ struct Kernels {
   /// Adds to sum[l] the sum of g; order as in moments.
   void (*lane_sums)(const float* g, double* sum, std::size_t pixels, std::size_t lanes);
 
+  /// Adds to sums[0] the sum of g, to sums[1] that of g * x, over low < x <= high, in double: sixteen sums
+  /// each, sum k over i = k mod 16, added to it in turn.
+  void (*window_sums)(const float* x, float low, float high, const float* g, double* sums, std::size_t size);
+
   /// y = x1 + x2
   void (*add)(const float* x1, const float* x2, float* y, std::size_t size);
   /// y[i] = scale * tree sum over k < count of x[k][i], count > 0; the tree adds neighbours: (x0+x1)+(x2+x3),
@@ -51,6 +55,9 @@ struct Kernels {
   void (*ceil_codes)(const float* x, float step, float top, float* y, std::size_t size);
   /// g = low < x && x <= high ? g : 0 (high may be infinity)
   void (*window)(const float* x, float low, float high, float* g, std::size_t size);
+  /// y = e^-min(|x|, 88), 88 for NaN: to a relative error of 2e-7 where |x| <= 87, 0 for |x| >= 88, between
+  /// them one or the other. Operations and order are those of reference/fast_exp.hpp.
+  void (*exp_minus)(const float* x, float* y, std::size_t size);
   /// y = x < 0 ? -1 : +1 (so sign(0) = sign(-0) = sign(NaN) = +1)
   void (*sign)(const float* x, float* y, std::size_t size);
   /// y = x as one byte, for integers x in [-128, 255]: below 0 in two's complement.

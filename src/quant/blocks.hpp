@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/kernels.hpp"
+
 namespace qtrain::quant {
 
 // Loops over activations in blocks: a constant length is what g++ -O2 needs to use vector instructions. The
@@ -58,6 +60,27 @@ void multiply_by(std::span<const float> x, std::span<float> g, Derivative deriva
   put_block(gradients, start, g);
 }
 
+/// g[i] *= derivative(x[i], e^-min(|exponent(x[i])|, 88)); the spans must not overlap.
+template <class Exponent, class Derivative>
+void multiply_by_exponential(std::span<const float> x, std::span<float> g, Exponent exponent,
+                             Derivative derivative) {
+  constexpr std::size_t kPart = 16 * kBlock;
+  std::array<float, kPart> powers;
+  for (std::size_t start = 0; start < x.size(); start += kPart) {
+    const std::size_t size = std::min(kPart, x.size() - start);
+    const std::span<const float> part = x.subspan(start, size);
+    map_blocks(part, std::span(powers).first(size), exponent);
+    kernels::active().exp_minus(powers.data(), powers.data(), size);
+    for (std::size_t first = 0; first < size; first += kBlock) {
+      const Block values = block_at(part, first);
+      const Block e = block_at(std::span<const float>(powers).first(size), first);
+      Block gradients = block_at(g.subspan(start, size), first);
+      for (std::size_t i = 0; i < kBlock; ++i) gradients[i] *= derivative(values[i], e[i]);
+      put_block(gradients, first, g.subspan(start, size));
+    }
+  }
+}
+
 /// g[i] *= slope; no pass over memory for slope 1.
 inline void multiply_by_slope(float slope, std::span<float> g) {
   if (slope != 1) map_blocks(g, g, [slope](float value) { return value * slope; });
@@ -82,6 +105,12 @@ double sum_products(std::span<const float> x, std::span<const float> gy, Factor 
 /// value if `keep`, else 0, without a branch: only the bits are masked, so value may be infinite or NaN.
 inline float kept_if(bool keep, float value) {
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) & (0U - static_cast<std::uint32_t>(keep)));
+}
+
+/// |t|, or `most` if that is less or t is NaN, without a branch: floats >= 0 are ordered as their bits are.
+inline float magnitude_up_to(float most, float t) {
+  return std::bit_cast<float>(
+      std::min(std::bit_cast<std::int32_t>(t) & 0x7FFFFFFF, std::bit_cast<std::int32_t>(most)));
 }
 
 /// t cut to [0, top]; NaN becomes 0.

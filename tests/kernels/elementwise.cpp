@@ -24,6 +24,8 @@ const std::vector<Case> kCases{
                std::size_t size) { k.add(x1, x2, y, size); }},
     {"relu", [](const Kernels& k, const float* x1, const float*, float* y,
                 std::size_t size) { k.relu(x1, y, size); }},
+    {"exp_minus", [](const Kernels& k, const float* x1, const float*, float* y,
+                     std::size_t size) { k.exp_minus(x1, y, size); }},
     {"sign", [](const Kernels& k, const float* x1, const float*, float* y,
                 std::size_t size) { k.sign(x1, y, size); }},
     {"ceil_codes 0.5", [](const Kernels& k, const float* x1, const float*, float* y,

@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
 #include <cstddef>
+#include <limits>
+#include <utility>
 #include <vector>
 
 #include "kernels/samples.hpp"
@@ -51,6 +53,34 @@ TEST_CASE("sums: every set gives the reference's bits") {
       const std::vector<float> g = values(n, 1), z = values(n, 2), shift = plain_values(size.lanes, 3);
       const Sums expected = all_sums(reference_kernels(), size, g, z, shift);
       for (const Kernels* set : available()) CHECK(same_bits(all_sums(*set, size, g, z, shift), expected));
+    }
+  }
+}
+
+TEST_CASE("window_sums: every set gives the reference's bits, and the equation's on small integers") {
+  constexpr float kInfinite = std::numeric_limits<float>::infinity();
+  for (const std::size_t size : kSizes) {
+    for (const auto values : {plain_values, spread_values, special_values, integer_values}) {
+      for (const auto& [low, high] : {std::pair{-1.0f, 2.0f}, std::pair{0.5f, kInfinite}}) {
+        CAPTURE(size);
+        Guarded<float> x(values(size, 1)), g(values(size, 2));
+        std::vector<double> expected{1, 2};
+        reference_kernels().window_sums(x.data(), low, high, g.data(), expected.data(), size);
+        for (const Kernels* set : available()) {
+          std::vector<double> sums{1, 2};
+          set->window_sums(x.data(), low, high, g.data(), sums.data(), size);
+          CHECK(kernels::same_bits(sums, expected));
+        }
+        if (values != integer_values) continue;
+        std::vector<double> exact{1, 2};
+        for (std::size_t i = 0; i < size; ++i) {
+          const float value = x.data()[i];
+          if (value <= low || value > high) continue;
+          exact[0] += static_cast<double>(g.data()[i]);
+          exact[1] += static_cast<double>(g.data()[i] * value);
+        }
+        CHECK(expected == exact);
+      }
     }
   }
 }

@@ -51,6 +51,32 @@ void sign(const float* x, float* y, size_t size) {
   map_flat(signs, y, size, x);
 }
 
+// As fast_exp_minus(cut_exponent(x)) of the reference, operation by operation.
+void exp_minus(const float* x, float* y, size_t size) {
+  const auto constant = [](float value) { return _mm512_set1_ps(value); };
+  const __m512 shift = constant(0x1.8p23f);
+  const auto pass = [&](__m512 value) {
+    const __m512i magnitude = _mm512_and_si512(_mm512_castps_si512(value), _mm512_set1_epi32(0x7FFFFFFF));
+    const __m512 t = _mm512_castsi512_ps(_mm512_min_epi32(magnitude, _mm512_castps_si512(constant(88.0f))));
+    const __m512 shifted = _mm512_sub_ps(shift, _mm512_mul_ps(t, constant(1.44269504f)));
+    const __m512 n = _mm512_sub_ps(shifted, shift);
+    const __m512 r = _mm512_add_ps(_mm512_add_ps(t, _mm512_mul_ps(n, constant(0.693359375f))),
+                                   _mm512_mul_ps(n, constant(-2.12194440e-4f)));
+    const __m512 square = _mm512_mul_ps(r, r);
+    const __m512 high_part =
+        _mm512_add_ps(_mm512_sub_ps(constant(0x1.5558f4p-5f), _mm512_mul_ps(r, constant(0x1.123a6cp-7f))),
+                      _mm512_mul_ps(square, constant(0x1.6a2352p-10f)));
+    const __m512 series =
+        _mm512_add_ps(_mm512_sub_ps(constant(0x1.fffffcp-2f), _mm512_mul_ps(r, constant(0x1.55549p-3f))),
+                      _mm512_mul_ps(square, high_part));
+    const __m512 power = _mm512_castsi512_ps(
+        _mm512_slli_epi32(_mm512_add_epi32(_mm512_castps_si512(shifted), _mm512_set1_epi32(127)), 23));
+    const __m512 rest = _mm512_sub_ps(r, _mm512_mul_ps(square, series));
+    return _mm512_mul_ps(_mm512_sub_ps(constant(1.0f), rest), power);
+  };
+  map_flat(pass, y, size, x);
+}
+
 void to_bytes(const float* x, unsigned char* y, size_t size) {
   for_each_column(size, [&](auto at, size_t i) {
     _mm512_mask_cvtepi32_storeu_epi8(y + i, at.lanes(), _mm512_cvttps_epi32(at.load(x + i)));
@@ -103,6 +129,7 @@ void fill_elementwise(Kernels& set) {
   set.ceil_codes = ceil_codes;
   set.window = window;
   set.sign = sign;
+  set.exp_minus = exp_minus;
   set.to_bytes = to_bytes;
   set.from_unsigned_bytes = from_unsigned_bytes;
   set.from_signed_bytes = from_signed_bytes;

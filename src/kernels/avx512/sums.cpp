@@ -138,6 +138,37 @@ void lane_sums(const float* g, double* sum, size_t pixels, size_t lanes) {
   });
 }
 
+__m512d low_half(__m512 x) { return _mm512_cvtps_pd(_mm512_castps512_ps256(x)); }
+__m512d high_half(__m512 x) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1)); }
+
+/// Adds 16 values in turn.
+void add_in_turn(double* sum, __m512d low, __m512d high) {
+  double values[16];
+  _mm512_storeu_pd(values, low);
+  _mm512_storeu_pd(values + 8, high);
+  for (const double value : values) *sum += value;
+}
+
+// What the window leaves out adds 0, which changes no sum: none of them is ever -0.
+void window_sums(const float* x, float low, float high, const float* g, double* sums, size_t size) {
+  const __m512 lows = _mm512_set1_ps(low), highs = _mm512_set1_ps(high);
+  __m512d plain_low = _mm512_setzero_pd(), plain_high = plain_low, product_low = plain_low,
+          product_high = plain_low;
+  for_each_column(size, [&](auto at, size_t i) {
+    const __m512 values = at.load(x + i);
+    const __mmask16 above = _mm512_mask_cmp_ps_mask(at.lanes(), lows, values, _CMP_LT_OQ);
+    const __mmask16 inside = _mm512_mask_cmp_ps_mask(above, values, highs, _CMP_LE_OQ);
+    const __m512 kept = _mm512_maskz_mov_ps(inside, values);
+    const __m512 gradients = _mm512_maskz_mov_ps(inside, at.load(g + i));
+    plain_low = _mm512_add_pd(plain_low, low_half(gradients));
+    plain_high = _mm512_add_pd(plain_high, high_half(gradients));
+    product_low = _mm512_add_pd(product_low, _mm512_mul_pd(low_half(gradients), low_half(kept)));
+    product_high = _mm512_add_pd(product_high, _mm512_mul_pd(high_half(gradients), high_half(kept)));
+  });
+  add_in_turn(sums, plain_low, plain_high);
+  add_in_turn(sums + 1, product_low, product_high);
+}
+
 /// Tree sum of 16 values at offset i of each x; kCount a power of two.
 template <size_t kCount, class Access>
 __m512 whole_tree(Access at, const float* const* x, size_t i) {
@@ -182,6 +213,7 @@ void fill_sums(Kernels& set) {
   set.moments = moments;
   set.products = products;
   set.lane_sums = lane_sums;
+  set.window_sums = window_sums;
   set.tree_sum = tree_sum;
 }
 

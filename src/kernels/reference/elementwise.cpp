@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/reference/fast_exp.hpp"
 #include "kernels/sets.hpp"
 
 namespace qtrain::kernels::reference {
@@ -34,6 +35,14 @@ void window(const float* x, float low, float high, float* g, std::size_t size) {
 
 void sign(const float* x, float* y, std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) y[i] = x[i] < 0.0f ? -1.0f : 1.0f;
+}
+
+void exp_minus(const float* x, float* y, std::size_t size) {
+  constexpr std::size_t kBlock = 16;
+  std::size_t start = 0;
+  for (; start + kBlock <= size; start += kBlock)
+    for (std::size_t i = start; i < start + kBlock; ++i) y[i] = fast_exp_minus(cut_exponent(x[i]));
+  for (std::size_t i = start; i < size; ++i) y[i] = fast_exp_minus(cut_exponent(x[i]));
 }
 
 void to_bytes(const float* x, unsigned char* y, std::size_t size) {
@@ -73,6 +82,7 @@ void fill_elementwise(Kernels& set) {
   set.ceil_codes = ceil_codes;
   set.window = window;
   set.sign = sign;
+  set.exp_minus = exp_minus;
   set.to_bytes = to_bytes;
   set.from_unsigned_bytes = from_unsigned_bytes;
   set.from_signed_bytes = from_signed_bytes;

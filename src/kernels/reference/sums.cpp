@@ -53,6 +53,18 @@ void lane_sums(const float* g, double* sum, std::size_t pixels, std::size_t lane
   }
 }
 
+void window_sums(const float* x, float low, float high, const float* g, double* sums, std::size_t size) {
+  constexpr std::size_t kLanes = 16;
+  double plain[kLanes] = {}, products[kLanes] = {};
+  for (std::size_t i = 0; i < size; ++i) {
+    if (!(low < x[i] && x[i] <= high)) continue;
+    plain[i % kLanes] += static_cast<double>(g[i]);
+    products[i % kLanes] += static_cast<double>(g[i]) * static_cast<double>(x[i]);
+  }
+  for (const double sum : plain) sums[0] += sum;
+  for (const double sum : products) sums[1] += sum;
+}
+
 /// total[i] = tree sum of x[k][first + i] for i < size <= kChunk. Adding neighbours round by round is this
 /// recursion: the largest power of two below `count` on the left, the rest on the right.
 void tree(const float* const* x, std::size_t count, std::size_t first, std::size_t size, float* total) {
@@ -82,6 +94,7 @@ void fill_sums(Kernels& set) {
   set.moments = moments;
   set.products = products;
   set.lane_sums = lane_sums;
+  set.window_sums = window_sums;
   set.tree_sum = tree_sum;
 }
 

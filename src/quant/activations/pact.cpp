@@ -8,7 +8,12 @@
 // paper also pulls alpha down by an L2 decay, which is left out, as learned values do not decay here. An
 // alpha that no x reaches would then never move, so `initial` should clip some values; its default is for
 // inputs of variance 1, a choice made here.
+#include <array>
+#include <cmath>
+#include <limits>
+
 #include "base/error.hpp"
+#include "kernels/kernels.hpp"
 #include "quant/activation.hpp"
 #include "quant/activation_pairs.hpp"
 #include "quant/blocks.hpp"
@@ -42,8 +47,11 @@ class Pact final : public ActivationQuantizer {
   }
   void learned_gradient(std::span<const float> x, std::span<const float> gy,
                         std::span<double> gradients) const override {
-    gradients[0] +=
-        sum_products(x, gy, [alpha = alpha()](float value) { return kept_if(value >= alpha, 1); });
+    constexpr float kInfinite = std::numeric_limits<float>::infinity();
+    std::array<double, 2> sums{};
+    kernels::active().window_sums(x.data(), std::nextafter(alpha(), -kInfinite), kInfinite, gy.data(),
+                                  sums.data(), x.size());
+    gradients[0] += sums[0];
   }
 
  private:

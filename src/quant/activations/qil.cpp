@@ -11,8 +11,10 @@
 // clipped_relu. The output has no scale, so batch norm must follow. Start and interval_rate are choices made
 // here. No ReLU stands before: for c >= d the interval prunes what it would; for c < d part of x < 0 passes.
 #include <algorithm>
+#include <array>
 
 #include "base/error.hpp"
+#include "kernels/kernels.hpp"
 #include "quant/activation.hpp"
 #include "quant/activation_pairs.hpp"
 #include "quant/blocks.hpp"
@@ -64,13 +66,11 @@ class Qil final : public ActivationQuantizer {
                         std::span<double> gradients) const override {
     const auto [c, d] = interval();
     const ActivationRange window = range();
-    const auto inside = [low = window.low, high = window.high](float value, float result) {
-      return kept_if(value > low, kept_if(value <= high, result));
-    };
+    std::array<double, 2> sums{};  // of gy, of gy x inside the interval
+    kernels::active().window_sums(x.data(), window.low, window.high, gy.data(), sums.data(), x.size());
     const double wide = static_cast<double>(d);
-    gradients[0] -= 0.5 / wide * sum_products(x, gy, [=](float value) { return inside(value, 1.0F); });
-    gradients[1] -= 0.5 / (wide * wide) *
-                    sum_products(x, gy, [=, c = c](float value) { return inside(value, value - c); });
+    gradients[0] -= 0.5 / wide * sums[0];
+    gradients[1] -= 0.5 / (wide * wide) * (sums[1] - static_cast<double>(c) * sums[0]);
   }
 
  private:

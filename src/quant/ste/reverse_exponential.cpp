@@ -10,7 +10,6 @@
 // exponential is right to 2e-7, and 0 beyond 88 q.
 #include "quant/activation.hpp"
 #include "quant/blocks.hpp"
-#include "quant/fast_exp.hpp"
 
 namespace qtrain::quant::ste {
 namespace {
@@ -21,9 +20,9 @@ class ReverseExponential final : public Ste {
     const float low = range.low;
     const float slope = range.slope;
     const float rate = 1 / (range.high - range.low);
-    multiply_by(x, g, [=](float value) {
-      return kept_if(value > low, slope * fast_exp_minus(cut_exponent((value - low) * rate)));
-    });
+    multiply_by_exponential(
+        x, g, [=](float value) { return (value - low) * rate; },
+        [=](float value, float e) { return kept_if(value > low, slope * e); });
   }
 };
 

@@ -9,10 +9,11 @@
 // average slope, which is 1 for sign and binary_step.
 #include "quant/activation.hpp"
 #include "quant/blocks.hpp"
-#include "quant/fast_exp.hpp"
 
 namespace qtrain::quant::ste {
 namespace {
+
+constexpr float kFar = 88;  ///< where e^-|b x| is 0
 
 class SwishSign final : public Ste {
  public:
@@ -20,12 +21,13 @@ class SwishSign final : public Ste {
   void multiply(std::span<const float> x, const ActivationRange& range, std::span<float> g) const override {
     const float beta = beta_;
     const float height = 2 * beta_ * range.slope;
-    multiply_by(x, g, [=](float value) {
-      const float t = cut_exponent(beta * value);  // infinity times e = 0 would be no number
-      const float e = fast_exp_minus(t);
-      const float sum = 1 + e;
-      return height * e * (2 * sum - t * (1 - e)) / (sum * sum * sum);
-    });
+    multiply_by_exponential(
+        x, g, [=](float value) { return beta * value; },
+        [=](float value, float e) {
+          const float t = magnitude_up_to(kFar, beta * value);  // infinity times e = 0 would be no number
+          const float sum = 1 + e;
+          return height * e * (2 * sum - t * (1 - e)) / (sum * sum * sum);
+        });
   }
 
  private:

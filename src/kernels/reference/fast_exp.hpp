@@ -3,11 +3,10 @@
 #include <bit>
 #include <cstdint>
 
-namespace qtrain::quant {
+namespace qtrain::kernels::reference {
 
-// An exponential for loops over activations: the same bits everywhere, and without calls or branches (not
-// even a choice between floats, of which g++ makes one), so that a loop of constant length becomes vector
-// instructions at -O2.
+// The exponential of the kernel exp_minus: without calls or branches (not even a choice between floats, of
+// which g++ makes one), so that a loop of constant length becomes vector instructions at -O2.
 
 inline constexpr float kMostExponent = 88;
 
@@ -39,4 +38,4 @@ inline float fast_exp_minus(float t) {
   return (1.0F - (r - square * series)) * power;
 }
 
-}  // namespace qtrain::quant
+}  // namespace qtrain::kernels::reference
