@@ -22,8 +22,8 @@ void read_train(spec::Reader keys, const model::Graph& graph, TrainSpec& train) 
   keys.field("label_smoothing", train.label_smoothing, {.low = 0, .high = 1, .high_open = true},
              "share of the target spread over all classes; cross_entropy only");
   keys.field("freeze", train.freeze,
-             "what the optimizer leaves alone: weights, biases, batch_norm (with its running statistics), "
-             "quantizers, or patterns of names");
+             "what stays as it is: weights, biases, batch_norm, statistics (running ones), quantizers, or "
+             "patterns of names");
   for (const std::string& word : unmatched_freezes(graph, train.freeze))
     keys.mistake("freeze",
                  fmt::format("holds '{}', which matches no parameter of the model, must be weights, "
@@ -239,7 +239,7 @@ train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {
   result.options.seed = static_cast<std::uint64_t>(seed);
   result.optimizer = &stage.train.optimizer;
   result.schedule = &stage.train.schedule;
-  result.options.keep_statistics = std::ranges::count(stage.train.freeze, "batch_norm") > 0;
+  result.options.keep_statistics = std::ranges::count(stage.train.freeze, "statistics") > 0;
   if (!stage.train.freeze.empty())
     result.frozen = [&stage](const engine::ParameterSlot& slot) {
       return is_frozen(stage.train.freeze, slot);

@@ -119,7 +119,8 @@ bool is_frozen(const std::vector<std::string>& freeze, const engine::ParameterSl
 
 std::vector<std::string> unmatched_freezes(const model::Graph& graph,
                                            const std::vector<std::string>& freeze) {
-  static constexpr std::array<std::string_view, 4> kKinds = {"weights", "biases", "batch_norm", "quantizers"};
+  static constexpr std::array<std::string_view, 5> kKinds = {"weights", "biases", "batch_norm", "statistics",
+                                                             "quantizers"};
   const std::vector<model::Parameter> parameters = model::parameters(graph);
   std::vector<std::string> unmatched;
   for (const std::string& word : freeze) {

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -223,6 +224,20 @@ TEST_CASE("the float copy uses the latents, in layers whose codes are convolved 
   CHECK(quantized.logits(data.images, 6) == in_floats.logits(data.images, 6));
   quantized.use_weights({});
   CHECK(quantized.logits(data.images, 6) != in_floats.logits(data.images, 6));
+}
+
+TEST_CASE("running statistics follow the batches unless they are kept") {
+  const Net net = one_block_net();
+  const Data data(net.graph, 8);
+  for (const bool keep : {false, true}) {
+    Engine engine(net.graph, {}, {}, {.shard = 4, .batch = 8, .keep_statistics = keep});
+    engine.use_weights({});
+    engine.train(data.images, data.labels);
+    for (const StatisticsSlot& slot : engine.statistics()) {
+      const float start = slot.name.ends_with("mean") ? 0.0f : 1.0f;
+      CHECK(std::ranges::all_of(slot.values, [&](float value) { return value == start; }) == keep);
+    }
+  }
 }
 
 TEST_CASE("a quantized bias is used, and its gradient pulled") {

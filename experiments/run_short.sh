@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Runs the short versions of the papers' experiments and prints a Markdown table for each paper.
+usage() {
+  cat <<'TEXT'
+usage: experiments/run_short.sh [-h] [--out DIR] [FOLDER...]
+
+Runs every *_short.yaml of the folders below experiments/ (all that have some, unless FOLDERs are named), each after the
+run whose checkpoint it starts from, and prints for each folder a table of what was reached. Runs that are finished are
+passed over, interrupted ones continued. The first run that fails ends the script with its exit code.
+
+  --out DIR   where runs go, DIR/FOLDER/NAME; runs/ of the repository unless given
+  QTRAIN      the program; build/qtrain of the repository unless set
+  QTRAIN_DATA folder of the data sets; data/ of the repository unless set
+
+The tables go to the standard output, what qtrain says to the standard error.
+TEXT
+}
+
+fail() {
+  echo "run_short.sh: $1; -h tells how it is used" >&2
+  exit 2
+}
+
+# Runs spec $1, a path such as experiments/ste/resnet20_float.yaml, after the one it starts from.
+run_spec() {
+  local spec=$1 place=$1 start
+  local -a words=()
+  [[ -z ${finished[$spec]:-} ]] || return 0
+  [[ -f $spec ]] || fail "there is no $spec"
+  place=${place#experiments/}
+  place=$out/${place%.yaml}
+  start=$(sed -n 's|^[^#]*init: *runs/\([^, }]*\)/checkpoint\.safetensors.*|\1|p' "$spec")
+  if [[ -n $start ]]; then
+    run_spec "experiments/$start.yaml"
+    [[ $out == runs ]] || words=("model.init=$out/$start/checkpoint.safetensors")
+  fi
+  "$qtrain" "$spec" ${words[@]+"${words[@]}"} --out "$place" --skip-done --resume >&2 || exit $?
+  finished[$spec]=yes
+}
+
+# Prints the table of folder $1: its short specs, what the paper has, what the finished runs have.
+print_table() {
+  python3 - "$out" "$1" <<'PYTHON'
+import glob, json, os, re, sys
+
+out, folder = sys.argv[1:]
+
+
+def percent(fraction):
+    return "-" if fraction is None else f"{100 * fraction:.2f} %"
+
+
+rows = []
+for spec in sorted(glob.glob(f"experiments/{folder}/*_short.yaml")):
+    name = os.path.basename(spec)[: -len(".yaml")]
+    with open(spec, encoding="utf-8") as file:
+        published = re.search(r"^# Published: (.*)$", file.read(), re.MULTILINE)
+    with open(f"{out}/{folder}/{name}/metrics.json", encoding="utf-8") as file:
+        metrics = json.load(file)
+    result = metrics["result"]
+    loss = result.get("train_loss")
+    epochs = metrics["epochs"]
+    rows.append([
+        f"`{name}`",
+        published.group(1) if published else "-",
+        percent(result.get("quantized_val_accuracy")),
+        "-" if loss is None else f"{loss:.4f}",
+        percent(epochs[-1].get("sign_changes") if epochs else None),
+    ])
+head = ["spec", "published", "quantized val accuracy", "train loss", "sign changes"]
+if all(row[-1] == "-" for row in rows):
+    head, rows = head[:-1], [row[:-1] for row in rows]
+print(f"\n### {folder}\n")
+for row in [head, ["---"] * len(head), *rows]:
+    print("| " + " | ".join(row) + " |")
+PYTHON
+}
+
+out=
+folders=()
+while (($#)); do
+  case $1 in
+    -h | --help) usage; exit 0 ;;
+    --out) [[ -n ${2:-} ]] || fail "--out needs a folder"; out=$(realpath -m "$2"); shift ;;
+    -*) fail "there is no option $1" ;;
+    *) folders+=("${1%/}") ;;
+  esac
+  shift
+done
+[[ -z ${QTRAIN:-} ]] || qtrain=$(realpath -m "$QTRAIN")
+[[ -z ${QTRAIN_DATA:-} ]] || QTRAIN_DATA=$(realpath -m "$QTRAIN_DATA")
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+[[ -n $out ]] || out=runs
+[[ $out != "$PWD/runs" ]] || out=runs
+: "${qtrain:=$PWD/build/qtrain}"
+[[ -x $qtrain ]] || fail "there is no program $qtrain, build it with 'make build' or set QTRAIN"
+
+shopt -s nullglob
+declare -A finished=()
+if ((${#folders[@]} == 0)); then
+  for spec in experiments/*/*_short.yaml; do
+    folder=$(basename "$(dirname "$spec")")
+    [[ " ${folders[*]} " == *" $folder "* ]] || folders+=("$folder")
+  done
+fi
+for i in "${!folders[@]}"; do
+  folders[i]=$(basename "${folders[i]}")
+  specs=("experiments/${folders[i]}"/*_short.yaml)
+  ((${#specs[@]})) || fail "experiments/${folders[i]} has no short specs"
+done
+for folder in "${folders[@]}"; do
+  for spec in "experiments/$folder"/*_short.yaml; do run_spec "$spec"; done
+  print_table "$folder" || exit $?
+done

@@ -1,0 +1,82 @@
+#!/usr/bin/env bats
+# The specs below experiments/, and the script that runs the short ones.
+load helper
+
+EXPERIMENTS=$BATS_TEST_DIRNAME/../../experiments
+
+# A program in place of qtrain: notes its words in calls, and leaves metrics; fails for a spec named in $FAILING.
+make_stub() {
+  cat > stub <<'SH'
+#!/bin/sh
+echo "$*" >> "$CALLS"
+case $1 in *"${FAILING:-nothing}"*) exit 7 ;; esac
+while [ "$1" != --out ]; do shift; done
+mkdir -p "$2"
+echo '{"result": {"quantized_val_accuracy": 0.5, "train_loss": 1.25}, "epochs": [{"sign_changes": 0.125}]}' > "$2/metrics.json"
+SH
+  chmod +x stub
+  export QTRAIN=$ROOM/stub CALLS=$ROOM/calls
+}
+
+@test "every spec is good" {
+  mapfile -t specs < <(find "$EXPERIMENTS" -name '*.yaml')
+  [ "${#specs[@]}" -gt 4 ]
+  run "$QTRAIN" check "${specs[@]}"
+  [ "$status" -eq 0 ] || { grep -v ': good$' <<< "$output"; false; }
+}
+
+@test "every spec bears the name of its file" {
+  for spec in "$EXPERIMENTS"/*.yaml "$EXPERIMENTS"/*/*.yaml; do
+    grep -qx "name: $(basename "$spec" .yaml)" "$spec" || { echo "$spec"; false; }
+  done
+}
+
+@test "every spec starts from scratch or from the checkpoint of another spec" {
+  for spec in "$EXPERIMENTS"/*.yaml "$EXPERIMENTS"/*/*.yaml; do
+    for init in $(sed -n 's/.*init: *\([^, }]*\).*/\1/p' "$spec"); do
+      run=${init#runs/}
+      [ "$init" = "runs/${run%/checkpoint.safetensors}/checkpoint.safetensors" ] || { echo "$spec: $init"; false; }
+      [ -f "$EXPERIMENTS/${run%/checkpoint.safetensors}.yaml" ] || { echo "$spec: $init"; false; }
+    done
+  done
+}
+
+@test "every short spec says what is published" {
+  for spec in "$EXPERIMENTS"/*/*_short.yaml; do
+    grep -q '^# Published: ' "$spec" || { echo "$spec"; false; }
+  done
+}
+
+@test "run_short.sh -h prints its usage" {
+  run "$EXPERIMENTS/run_short.sh" -h
+  [ "$status" -eq 0 ]
+  [[ "$output" == "usage: "* && "$output" == *"--out DIR"* ]]
+}
+
+@test "run_short.sh refuses what it does not know, exit 2" {
+  make_stub
+  for words in "--nonsense" "nothing_of_this_name" "--out"; do
+    # shellcheck disable=SC2086
+    run "$EXPERIMENTS/run_short.sh" $words
+    [ "$status" -eq 2 ] || { echo "$words: $status $output"; false; }
+    [[ "$output" == "run_short.sh: "* ]]
+  done
+  [ ! -e "$CALLS" ]
+}
+
+@test "run_short.sh runs what a spec starts from first and once, and prints a table" {
+  make_stub
+  run "$EXPERIMENTS/run_short.sh" --out made proxquant
+  [ "$status" -eq 0 ]
+  [[ "$(head -n 1 "$CALLS")" == "experiments/warm_start/resnet20_float.yaml --out $ROOM/made/warm_start/resnet20_float "* ]]
+  [ "$(grep -c warm_start/resnet20_float.yaml "$CALLS")" -eq 1 ]
+  grep -q "^experiments/proxquant/resnet20_prox_quant_short.yaml model.init=$ROOM/made/warm_start/resnet20_float/check" "$CALLS"
+  [[ "$output" == *"### proxquant"* && "$output" == *'| `resnet20_prox_quant_short` | 90.65 %'*'| 50.00 % | 1.2500 | 12.50 % |'* ]]
+}
+
+@test "run_short.sh ends with the exit code of the run that failed" {
+  make_stub
+  FAILING=resnet20_binary_connect_short run "$EXPERIMENTS/run_short.sh" --out made proxquant
+  [ "$status" -eq 7 ]
+  [ "$(tail -n 1 "$CALLS" | cut -d ' ' -f 1)" = experiments/proxquant/resnet20_binary_connect_short.yaml ]
+}
