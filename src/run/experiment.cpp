@@ -44,10 +44,7 @@ void read_quantize(spec::Reader keys, StageSpec& stage) {
   stage.weights.read(keys.group("weights", "how weights are quantized"));
   stage.activations.read(
       keys.group("activations", "how activations are quantized, and their surrogate derivative"));
-  spec::Reader gradients = keys.group("gradients", "how gradients are quantized");
-  std::string method = "none";
-  gradients.choice("method", method, {"none"}, "gradient quantizer");
-  gradients.finish();
+  stage.gradients.read(keys.group("gradients", "how gradients are quantized"));
   keys.field("biases", stage.biases, "quantize biases too, by the weights' method");
   keys.field("skip", stage.skip,
              "weights left in float: first, last, shortcuts, or patterns of parameter or layer names with *");
@@ -237,6 +234,7 @@ train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {
   result.options.low_bit = stage.engine.low_bit != "off";
   result.options.batch = stage.dataset.batch_size;
   result.options.seed = static_cast<std::uint64_t>(seed);
+  result.gradients = &stage.gradients;
   result.optimizer = &stage.train.optimizer;
   result.schedule = &stage.train.schedule;
   result.options.keep_statistics = std::ranges::count(stage.train.freeze, "statistics") > 0;

@@ -9,6 +9,7 @@
 #include "model/graph.hpp"
 #include "optim/optimizer.hpp"
 #include "quant/activation.hpp"
+#include "quant/gradient.hpp"
 #include "quant/weight_method.hpp"
 #include "spec/reader.hpp"
 #include "train/stage.hpp"
@@ -40,6 +41,7 @@ struct StageSpec {
   model::Graph graph;
   quant::WeightSpec weights;
   quant::ActivationSpec activations;
+  quant::GradientSpec gradients;
   bool biases = false;
   std::vector<std::string> skip;
   TrainSpec train;

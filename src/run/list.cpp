@@ -9,6 +9,7 @@
 #include "model/graph.hpp"
 #include "optim/optimizer.hpp"
 #include "quant/activation.hpp"
+#include "quant/gradient.hpp"
 #include "quant/weight_method.hpp"
 #include "run/headers.hpp"
 #include "run/run.hpp"
@@ -32,7 +33,7 @@ std::vector<Group> groups() {
   return {group("weights", quant::weight_methods()),
           group("activations", quant::activation_quantizers()),
           group("ste", quant::stes()),
-          Group{"gradients", {"none"}},
+          group("gradients", quant::gradient_methods()),
           group("models", model::registry()),
           group("datasets", datasets::registry()),
           group("optimizers", optim::optimizers()),

@@ -32,6 +32,7 @@ std::vector<Choice> choices() {
           {"quantize.weights.method", names_of(quant::weight_methods())},
           {"quantize.activations.quantizer", names_of(quant::activation_quantizers())},
           {"quantize.activations.ste", names_of(quant::stes())},
+          {"quantize.gradients.method", names_of(quant::gradient_methods())},
           {"train.optimizer.name", names_of(optim::optimizers())},
           {"train.schedule.name", names_of(optim::schedules())}};
 }

@@ -4,6 +4,7 @@
 #include "datasets/dataset.hpp"
 #include "engine/engine.hpp"
 #include "optim/optimizer.hpp"
+#include "quant/gradient.hpp"
 
 namespace qtrain::train {
 
@@ -15,6 +16,7 @@ struct Stage {
   engine::Options options;
   const optim::OptimizerSpec* optimizer = nullptr;
   const optim::ScheduleSpec* schedule = nullptr;
+  const quant::GradientSpec* gradients = nullptr;
   const datasets::DatasetSpec* loader = nullptr;             ///< batch size, order, augmentation
   std::function<bool(const engine::ParameterSlot&)> frozen;  ///< not moved by the optimizer; empty: none is
   int epochs = 0;

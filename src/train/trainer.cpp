@@ -34,6 +34,7 @@ Diverged::Diverged(int at_epoch, std::int64_t at_step, std::string at_layer)
 Trainer::Trainer(Stage stage, const datasets::Dataset& data)
     : stage_(std::move(stage)),
       engine_(*stage_.graph, stage_.quantization, stage_.loss, stage_.options),
+      exchange_(engine_, *stage_.gradients, stage_.options.seed),
       updater_(engine_, *stage_.optimizer, stage_.frozen),
       train_loader_(data.train, data.normalization, *stage_.loader, true),
       test_loader_(data.test, data.normalization, *stage_.loader, false) {
@@ -85,6 +86,7 @@ void Trainer::train_batch(const datasets::Batch& batch) {
     engine_.start_quantizers(batch.images, batch.count, loaded_);
   const engine::BatchResult result = engine_.train(batch.images, batch.labels);
   check_finite(result.finite, batch, position_.step + 1);
+  exchange_.run(position_.step);
   updater_.step(now.learning_rate, position_.step);
   check_finite(engine_.latents_finite(), batch, position_.step + 1);
   engine_.settle(now);

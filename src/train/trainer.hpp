@@ -10,6 +10,7 @@
 #include "datasets/dataset.hpp"
 #include "engine/engine.hpp"
 #include "tensor/safetensors.hpp"
+#include "train/gradient_exchange.hpp"
 #include "train/stage.hpp"
 #include "train/updater.hpp"
 #include "train/weight_change.hpp"
@@ -114,6 +115,7 @@ class Trainer {
 
   Stage stage_;
   engine::Engine engine_;
+  GradientExchange exchange_;
   Updater updater_;
   datasets::Loader train_loader_;
   datasets::Loader test_loader_;

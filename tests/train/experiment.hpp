@@ -35,6 +35,7 @@ struct Experiment {
     graph = model.read(root.group("model", ""), {3, 32, 32}, 10);
     weights.read(root.group("weights", ""));
     activations.read(root.group("activations", ""));
+    gradients.read(root.group("gradients", ""));
     optimizer.read(root.group("optimizer", ""));
     schedule.read(root.group("schedule", ""));
     document.diagnostics().throw_if_any();
@@ -51,6 +52,7 @@ struct Experiment {
     result.quantization.activations = activations.make;
     result.quantization.ste = activations.make_ste;
     result.options = {.threads = threads, .shard = 8, .batch = dataset.batch_size, .seed = 5};
+    result.gradients = &gradients;
     result.optimizer = &optimizer;
     result.schedule = &schedule;
     result.loader = &dataset;
@@ -64,6 +66,7 @@ struct Experiment {
   model::Graph graph;
   quant::WeightSpec weights;
   quant::ActivationSpec activations;
+  quant::GradientSpec gradients;
   optim::OptimizerSpec optimizer;
   optim::ScheduleSpec schedule;
 };

@@ -76,6 +76,13 @@ TEST_CASE("every pair of activation quantizer and STE trains and resumes to the 
     }
 }
 
+TEST_CASE("every gradient quantizer trains and resumes to the same bits") {
+  for (const quant::GradientEntry& entry : quant::gradient_methods()) {
+    CAPTURE(entry.name);
+    train_and_resume({fmt::format("gradients={{method: {}, clip: 2.5}}", entry.name)});
+  }
+}
+
 /// Learned values by name.
 std::map<std::string, std::vector<float>> learned_values(Trainer& trainer) {
   std::map<std::string, std::vector<float>> values;
