@@ -38,7 +38,7 @@ TEST_CASE("every section reports its mistakes, all at once and with their places
       "quantize:\n"
       "  weights: {method: binary_conect}\n"
       "  activations: {quantizer: quantized_relu, bits: 12}\n"
-      "  gradients: {method: qsgd}\n"
+      "  gradients: {method: qsdg}\n"
       "  skip: [frist]\n"
       "train:\n"
       "  epochs: -1\n"

@@ -7,6 +7,7 @@
 
 #include "optim/optimizer.hpp"
 #include "quant/activation.hpp"
+#include "quant/gradient.hpp"
 #include "quant/weight_method.hpp"
 
 namespace qtrain::run {
@@ -35,6 +36,7 @@ TEST_CASE("headers: every method has its equation") {
   check_equations("weights", quant::weight_methods());
   check_equations("activations", quant::activation_quantizers());
   check_equations("ste", quant::stes());
+  check_equations("gradients", quant::gradient_methods());
   check_equations("optimizers", optim::optimizers());
   check_equations("schedules", optim::schedules());
 }
