@@ -22,7 +22,7 @@ class Qsgd final : public GradientQuantizer {
  public:
   Qsgd(int levels, std::size_t bucket, bool largest)
       : levels_(levels),
-        bits_(1 + std::bit_width(static_cast<unsigned>(levels))),
+        bits_(1 + static_cast<int>(std::bit_width(static_cast<unsigned>(levels)))),
         bucket_(bucket),
         largest_(largest) {}
 
