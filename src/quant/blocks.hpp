@@ -107,12 +107,6 @@ inline float kept_if(bool keep, float value) {
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) & (0U - static_cast<std::uint32_t>(keep)));
 }
 
-/// |t|, or `most` if that is less or t is NaN, without a branch: floats >= 0 are ordered as their bits are.
-inline float magnitude_up_to(float most, float t) {
-  return std::bit_cast<float>(
-      std::min(std::bit_cast<std::int32_t>(t) & 0x7FFFFFFF, std::bit_cast<std::int32_t>(most)));
-}
-
 /// t cut to [0, top]; NaN becomes 0.
 inline float clamped(float t, float top) {
   const float above = t > 0.0F ? t : 0.0F;

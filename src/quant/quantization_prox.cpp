@@ -33,8 +33,7 @@ void ProxOptions::clip_to_box(std::span<float> u) const {
 }
 
 QuantizationProx::QuantizationProx(const ProxOptions& options, const WeightTensor& tensor)
-    : options_(options) {
-  if (options.levels == "multi_bit") groups_ = tensor.outputs();
+    : options_(options), groups_(tensor, options.levels == "multi_bit" ? "channel" : "tensor") {
   if (options.levels == "binary") return;
   start_.resize(element_count(tensor.shape));
   nearest_.resize(start_.size());
@@ -68,9 +67,8 @@ void QuantizationProx::quantize(std::span<const float> u, std::span<float> q) {
   } else if (options_.levels == "ternary") {
     asymmetric_ternary_projection(u, q);
   } else {
-    const std::size_t size = u.size() / groups_;
-    for (std::size_t start = 0; start < u.size(); start += size)
-      alternating(u.subspan(start, size), options_.bits, kRefinements, q.subspan(start, size));
+    for (std::size_t group = 0; group < groups_.count; ++group)
+      alternating(groups_.of(u, group), options_.bits, kRefinements, groups_.of(q, group));
   }
 }
 

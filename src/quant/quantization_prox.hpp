@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "quant/alternating_codes.hpp"
-#include "quant/weight_method.hpp"
+#include "quant/weight_groups.hpp"
 
 namespace qtrain::quant {
 
@@ -35,13 +35,13 @@ class QuantizationProx {
   /// q = the quantized point that belongs to u. May be in place.
   void quantize(std::span<const float> u, std::span<float> q);
   /// 1, but for multi_bit one an output channel.
-  std::size_t groups() const { return groups_; }
+  std::size_t groups() const { return groups_.count; }
   /// Bits a quantized weight takes.
   int bits() const;
 
  private:
   ProxOptions options_;
-  std::size_t groups_ = 1;
+  WeightGroups groups_;
   std::vector<float> start_, nearest_;
 };
 

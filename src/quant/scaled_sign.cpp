@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "quant/weight_groups.hpp"
-
 namespace qtrain::quant {
 namespace {
 
@@ -37,6 +35,18 @@ void scaled_sign_gradient(ScaledSignGradient rule, std::span<const float> u, std
   const auto through_sign = static_cast<float>(alpha);
   for (std::size_t i = 0; i < u.size(); ++i)
     gu[i] = (u[i] < 0 ? -through_alpha : through_alpha) + (std::abs(u[i]) <= 1 ? through_sign * g[i] : 0);
+}
+
+void ScaledSignMethod::used(std::span<const float> u, const WeightContext& /*context*/, std::span<float> w) {
+  for (std::size_t group = 0; group < groups_.count; ++group)
+    scaled_sign(groups_.of(u, group), groups_.of(w, group));
+}
+
+void ScaledSignMethod::pulled(std::span<const float> u, std::span<const float> /*w*/,
+                              std::span<const float> gw, const WeightContext& /*context*/,
+                              std::span<float> gu) {
+  for (std::size_t group = 0; group < groups_.count; ++group)
+    scaled_sign_gradient(gradient_, groups_.of(u, group), groups_.of(gw, group), groups_.of(gu, group));
 }
 
 }  // namespace qtrain::quant

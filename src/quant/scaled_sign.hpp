@@ -1,6 +1,8 @@
 #pragma once
 #include <span>
 
+#include "quant/weight_groups.hpp"
+
 namespace qtrain::quant {
 
 /// What stands for the derivative of w = alpha sign(u), alpha = mean |u| over the n weights of a group:
@@ -15,5 +17,28 @@ void scaled_sign(std::span<const float> u, std::span<float> w);
 /// gu for one group, by `rule`.
 void scaled_sign_gradient(ScaledSignGradient rule, std::span<const float> u, std::span<const float> g,
                           std::span<float> gu);
+
+/// w = alpha sign(u) with an alpha a group: bwn, and what xnor adds to.
+class ScaledSignMethod : public WeightMethod {
+ public:
+  ScaledSignMethod(const WeightGroups& groups, ScaledSignGradient gradient)
+      : groups_(groups), gradient_(gradient) {}
+
+  void used(std::span<const float> u, const WeightContext& context, std::span<float> w) override;
+  void pulled(std::span<const float> u, std::span<const float> w, std::span<const float> gw,
+              const WeightContext& context, std::span<float> gu) override;
+  bool codes(std::span<const float> w, std::span<float> codes, std::span<float> scales) const override {
+    return groups_.codes(w, codes, scales);
+  }
+  std::size_t scale_count() const override { return groups_.count; }
+  std::optional<CodeRange> code_range() const override { return CodeRange{-1, 1}; }
+  int bits() const override { return 1; }
+
+ protected:
+  WeightGroups groups_;
+
+ private:
+  ScaledSignGradient gradient_;
+};
 
 }  // namespace qtrain::quant

@@ -7,13 +7,12 @@
 // So mu'(0) = b, and mu' < 0 where |b x| is above 2.4; not scaled to any other height. Computed from
 // e = e^-|b x| as 2 b e (2 (1 + e) - |b x| (1 - e)) / (1 + e)^3, and 0 for |b x| >= 88. Times the quantizer's
 // average slope, which is 1 for sign and binary_step.
+#include "kernels/reference/fast_exp.hpp"
 #include "quant/activation.hpp"
 #include "quant/blocks.hpp"
 
 namespace qtrain::quant::ste {
 namespace {
-
-constexpr float kFar = 88;  ///< where e^-|b x| is 0
 
 class SwishSign final : public Ste {
  public:
@@ -24,7 +23,8 @@ class SwishSign final : public Ste {
     multiply_by_exponential(
         x, g, [=](float value) { return beta * value; },
         [=](float value, float e) {
-          const float t = magnitude_up_to(kFar, beta * value);  // infinity times e = 0 would be no number
+          const float t =
+              kernels::reference::cut_exponent(beta * value);  // infinity times e = 0 would be no number
           const float sum = 1 + e;
           return height * e * (2 * sum - t * (1 - e)) / (sum * sum * sum);
         });

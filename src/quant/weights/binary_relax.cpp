@@ -73,7 +73,7 @@ WeightFactory read_binary_relax(spec::Reader& keys) {
   keys.field("growth", options.growth, spec::at_least(1), "lambda's factor from epoch to epoch");
   keys.field("relax_epochs", options.relax_epochs, spec::non_negative,
              "epochs before weights are projected fully; 0: never");
-  keys.choice("scale", options.scale, {"tensor", "channel"}, "what shares one scale");
+  read_scale(keys, options.scale);
   return [options](const WeightTensor& tensor) { return std::make_unique<BinaryRelax>(options, tensor); };
 }
 

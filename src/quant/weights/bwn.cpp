@@ -15,37 +15,8 @@
 #include <map>
 
 #include "quant/scaled_sign.hpp"
-#include "quant/weight_groups.hpp"
 
 namespace qtrain::quant::weights {
-namespace {
-
-class Bwn final : public WeightMethod {
- public:
-  Bwn(const WeightGroups& groups, ScaledSignGradient gradient) : groups_(groups), gradient_(gradient) {}
-
-  void used(std::span<const float> u, const WeightContext&, std::span<float> w) override {
-    for (std::size_t group = 0; group < groups_.count; ++group)
-      scaled_sign(groups_.of(u, group), groups_.of(w, group));
-  }
-  void pulled(std::span<const float> u, std::span<const float>, std::span<const float> gw,
-              const WeightContext&, std::span<float> gu) override {
-    for (std::size_t group = 0; group < groups_.count; ++group)
-      scaled_sign_gradient(gradient_, groups_.of(u, group), groups_.of(gw, group), groups_.of(gu, group));
-  }
-  bool codes(std::span<const float> w, std::span<float> codes, std::span<float> scales) const override {
-    return groups_.codes(w, codes, scales);
-  }
-  std::size_t scale_count() const override { return groups_.count; }
-  std::optional<CodeRange> code_range() const override { return CodeRange{-1, 1}; }
-  int bits() const override { return 1; }
-
- private:
-  WeightGroups groups_;
-  ScaledSignGradient gradient_;
-};
-
-}  // namespace
 
 WeightFactory read_bwn(spec::Reader& keys) {
   std::string scale = "channel";
@@ -57,7 +28,7 @@ WeightFactory read_bwn(spec::Reader& keys) {
       {"paper", ScaledSignGradient::paper},
       {"exact", ScaledSignGradient::exact}};
   return [scale, rule = rules.at(gradient)](const WeightTensor& tensor) {
-    return std::make_unique<Bwn>(WeightGroups(tensor, scale), rule);
+    return std::make_unique<ScaledSignMethod>(WeightGroups(tensor, scale), rule);
   };
 }
 

@@ -18,16 +18,15 @@
 #include <algorithm>
 
 #include "quant/scaled_sign.hpp"
-#include "quant/weight_groups.hpp"
 
 namespace qtrain::quant::weights {
 namespace {
 
-class Xnor final : public WeightMethod {
+class Xnor final : public ScaledSignMethod {
  public:
   Xnor(const WeightTensor& tensor, ScaledSignGradient gradient, bool released)
-      : groups_(tensor, "channel"), channels_(static_cast<std::size_t>(tensor.shape.at(1))) {
-    gradient_ = gradient;
+      : ScaledSignMethod(WeightGroups(tensor, "channel"), gradient),
+        channels_(static_cast<std::size_t>(tensor.shape.at(1))) {
     const auto c = static_cast<double>(channels_);
     const double centring = channels_ > 1 ? 1 - 1 / c : 1;
     if (released) factor_ = static_cast<float>(centring * static_cast<double>(groups_.size));
@@ -37,24 +36,13 @@ class Xnor final : public WeightMethod {
     WeightMethod::initialize(w, u);
     centre_and_clamp(u);
   }
-  void used(std::span<const float> u, const WeightContext&, std::span<float> w) override {
-    for (std::size_t group = 0; group < groups_.count; ++group)
-      scaled_sign(groups_.of(u, group), groups_.of(w, group));
-  }
-  void pulled(std::span<const float> u, std::span<const float>, std::span<const float> gw,
-              const WeightContext&, std::span<float> gu) override {
-    for (std::size_t group = 0; group < groups_.count; ++group)
-      scaled_sign_gradient(gradient_, groups_.of(u, group), groups_.of(gw, group), groups_.of(gu, group));
+  void pulled(std::span<const float> u, std::span<const float> w, std::span<const float> gw,
+              const WeightContext& context, std::span<float> gu) override {
+    ScaledSignMethod::pulled(u, w, gw, context, gu);
     if (factor_ != 1)
       for (float& g : gu) g *= factor_;
   }
   void settled(std::span<float> u, const WeightContext&) override { centre_and_clamp(u); }
-  bool codes(std::span<const float> w, std::span<float> codes, std::span<float> scales) const override {
-    return groups_.codes(w, codes, scales);
-  }
-  std::size_t scale_count() const override { return groups_.count; }
-  std::optional<CodeRange> code_range() const override { return CodeRange{-1, 1}; }
-  int bits() const override { return 1; }
 
  private:
   void centre_and_clamp(std::span<float> u) const {
@@ -73,9 +61,7 @@ class Xnor final : public WeightMethod {
     }
   }
 
-  WeightGroups groups_;
   std::size_t channels_;  // input channels
-  ScaledSignGradient gradient_;
   float factor_ = 1;
 };
 
