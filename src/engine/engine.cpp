@@ -89,6 +89,8 @@ struct Engine::Impl {
   void reduce_learned(int shards);
   void evaluate_pass(std::span<const float> images, const std::int32_t* labels, int count);
   Mode evaluation() const { return in_floats ? Mode::float_evaluation : Mode::evaluation; }
+  using Check = std::function<bool(const Step&, std::span<const float>)>;
+  void trace(std::span<const float> images, const std::int32_t* labels, int count, const Check& check);
   ActivationUnit::Observed observe(ActivationUnit& unit, std::span<const float> images, int count);
 
   model::Graph graph;
@@ -199,19 +201,26 @@ void Engine::Impl::evaluate_pass(std::span<const float> images, const std::int32
   full->program.run({images.data(), labels, count}, rest != nullptr ? &rest->program : nullptr, machine);
 }
 
-/// What `unit` sees of a training batch. The pass is given up as soon as it has seen all.
-ActivationUnit::Observed Engine::Impl::observe(ActivationUnit& unit, std::span<const float> images,
-                                               int count) {
+/// Trains on a batch without taking its gradients: Program::trace of the training program.
+void Engine::Impl::trace(std::span<const float> images, const std::int32_t* labels, int count,
+                         const Check& check) {
   Compiled* full = full_program(count, Mode::training);
   Compiled* rest = short_program(count, Mode::training);
   for (Affine& affine : shared.affines) affine.prepare();
+  full->program.trace({images.data(), labels, count}, rest != nullptr ? &rest->program : nullptr, machine,
+                      check);
+}
+
+/// What `unit` sees of a training batch. The pass is given up as soon as it has seen all.
+ActivationUnit::Observed Engine::Impl::observe(ActivationUnit& unit, std::span<const float> images,
+                                               int count) {
   const std::vector<std::int32_t> labels(static_cast<std::size_t>(count), 0);
   const std::size_t all =
       static_cast<std::size_t>(count) * element_count(shared.shapes[static_cast<std::size_t>(unit.layer)]);
   ActivationUnit::Observed observed;
   unit.observed = &observed;
-  full->program.trace({images.data(), labels.data(), count}, rest != nullptr ? &rest->program : nullptr,
-                      machine, [&](const Step&, std::span<const float>) { return observed.count == all; });
+  trace(images, labels.data(), count,
+        [&](const Step&, std::span<const float>) { return observed.count == all; });
   unit.observed = nullptr;
   return observed;
 }
@@ -326,17 +335,13 @@ std::string Engine::locate_non_finite(std::span<const float> images, std::span<c
     const std::span<const float> u = m.parameters.latents().subspan(slot.offset, slot.size);
     if (!all_finite(u.data(), u.size())) return slot.name + ": its values";
   }
-  const int count = narrow<int>(labels.size());
-  Compiled* full = m.full_program(count, Mode::training);
-  Compiled* rest = m.short_program(count, Mode::training);
-  for (Affine& affine : m.shared.affines) affine.prepare();
   std::string where = "the loss or the backward pass";
-  full->program.trace({images.data(), labels.data(), count}, rest != nullptr ? &rest->program : nullptr,
-                      m.machine, [&](const Step& step, std::span<const float> output) {
-                        if (all_finite(output.data(), output.size())) return false;
-                        where = step.name() + ": the output of its " + to_string(step.kind());
-                        return true;
-                      });
+  m.trace(images, labels.data(), narrow<int>(labels.size()),
+          [&](const Step& step, std::span<const float> output) {
+            if (all_finite(output.data(), output.size())) return false;
+            where = step.name() + ": the output of its " + to_string(step.kind());
+            return true;
+          });
   return where;
 }
 

@@ -40,11 +40,14 @@ int Lowering::add_value(Value v) {
   return narrow<int>(values_.size() - 1);
 }
 
-Value Lowering::make_value(const std::string& name, const Desc& desc) {
+Value Lowering::make_value(const std::string& name, const Desc& desc, bool codes) {
   Value v;
   v.desc = desc;
   QTRAIN_CHECK(onednn::describe(desc, v.layout), "layer {}: a layout that no kernel here knows", name);
-  v.tensor = program().tensor(name, desc.get_size());
+  if (codes)
+    v.codes = program().codes(name, v.layout.size());
+  else
+    v.tensor = program().tensor(name, desc.get_size());
   return v;
 }
 
@@ -195,13 +198,7 @@ int Lowering::elementwise(const std::string& name, std::vector<Result::Term> ter
   const Value& first = value(terms[0].value);
   const Layout layout = first.layout;
   codes = codes && first.desc == onednn::channels_last(first.desc.dims());
-  Value dst;
-  dst.desc = first.desc;
-  dst.layout = layout;
-  if (codes)
-    dst.codes = program().codes(name, layout.size());
-  else
-    dst.tensor = program().tensor(name, dst.desc.get_size());
+  Value dst = make_value(name, first.desc, codes);
   dst.unit = unit != nullptr && unit->quantizer ? unit : nullptr;
   for (const auto& term : terms) dst.needs_gradient |= value(term.value).needs_gradient;
   const TensorId tiles = program().tensor(name + " tiles", tiles_bytes(layout));
@@ -268,12 +265,7 @@ void Lowering::lower_shortcut(int id, const model::Layer& layer) {
   node.window.stride = layer.stride;
   node.width = narrow<int>(value(src).desc.dims()[3]);
   const bool codes = value(src).codes >= 0;
-  Value dst;
-  dst.desc = onednn::channels_last(dims_of(id));
-  QTRAIN_CHECK(onednn::describe(dst.desc, dst.layout), "layer {}: a layout that no kernel here knows",
-               layer.name);
-  (codes ? dst.codes : dst.tensor) = codes ? program().codes(layer.name, dst.layout.size())
-                                           : program().tensor(layer.name, dst.desc.get_size());
+  Value dst = make_value(layer.name, onednn::channels_last(dims_of(id)), codes);
   dst.unit = value(src).unit;
   dst.needs_gradient = value(src).needs_gradient;
   program().step(shortcut_forward(layer.name, codes ? value(src).codes : value(src).tensor, value(src).layout,

@@ -73,8 +73,8 @@ class Lowering {
 
   int add_value(Value v);
 
-  /// A fresh tensor in layout `desc`.
-  Value make_value(const std::string& name, const onednn::Desc& desc);
+  /// A fresh tensor in layout `desc`, of floats or of one-byte codes.
+  Value make_value(const std::string& name, const onednn::Desc& desc, bool codes = false);
 
   void lower(int id, const model::Layer& layer);
 
