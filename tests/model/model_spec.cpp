@@ -7,19 +7,6 @@
 #include "model/read_model.hpp"
 
 namespace qtrain::model {
-namespace {
-
-std::string mistakes_of(const std::string& yaml, const Shape& input) {
-  std::string mistakes;
-  read_model(yaml, input, 10, mistakes);
-  return mistakes;
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-}  // namespace
 
 TEST_CASE("a model that cannot take the images is a mistake of its name") {
   const std::string lenet = mistakes_of("name: lenet5\n", {1, 8, 8});

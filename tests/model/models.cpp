@@ -36,17 +36,6 @@ const std::string& input_name(const Graph& graph, const std::string& name, std::
 
 long count_of(const Graph& graph, Op op) { return std::ranges::count(graph.layers, op, &Layer::op); }
 
-/// What is said against a `model:` section for images of `input`; "" when nothing is.
-std::string mistakes_of(const std::string& yaml, const Shape& input) {
-  std::string mistakes;
-  read_model(yaml, input, 10, mistakes);
-  return mistakes;
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 std::vector<std::string> names_of(const Graph& graph, Op op) {
   std::vector<std::string> names;
   for (const Layer& layer : graph.layers) {

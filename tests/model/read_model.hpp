@@ -24,4 +24,15 @@ inline Graph read_model(const std::string& yaml, const Shape& input, int classes
   return graph;
 }
 
+/// What is said against a `model:` section for images of `input`; "" when nothing is.
+inline std::string mistakes_of(const std::string& yaml, const Shape& input) {
+  std::string mistakes;
+  read_model(yaml, input, 10, mistakes);
+  return mistakes;
+}
+
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
 }  // namespace qtrain::model
