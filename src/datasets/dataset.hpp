@@ -90,8 +90,21 @@ struct EpochOrder {
   int epoch = 0;  ///< 0-based, over all stages
 };
 
+/// Which workers' images a loader makes, [first, first + local) of all: a batch is cut into consecutive
+/// parts, one a worker.
+struct Part {
+  int first = 0;
+  int local = 1;
+  int workers = 1;
+  bool fixed = false;  ///< each worker draws from the same images in every epoch
+};
+/// First image of a worker's part of a batch of `total`; for `worker` = `workers`, the end of the last part.
+int part_begin(int total, int worker, int workers);
+
 struct Batch {
-  int count = 0;                  ///< images in it; the last one of an epoch may be short
+  int total = 0;                  ///< images of the batch over all workers; the last of an epoch may be short
+  int first = 0;                  ///< place in it of the first image here
+  int count = 0;                  ///< images here
   std::span<const float> images;  ///< [count][channels][height][width], normalised and augmented
   std::span<const std::int32_t> labels;
 };
@@ -102,7 +115,9 @@ struct Batch {
 class Loader {
  public:
   /// `training` turns on shuffling (if spec.shuffle) and augmentation. The data set must outlive the loader.
-  Loader(const Images& images, const Normalization& normalization, const DatasetSpec& spec, bool training);
+  /// spec.batch_size images make a batch over all parts.
+  Loader(const Images& images, const Normalization& normalization, const DatasetSpec& spec, bool training,
+         const Part& part = {});
   ~Loader();
   int batches_per_epoch() const;  ///< rounded up
   void start(const EpochOrder& order,

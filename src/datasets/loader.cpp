@@ -17,7 +17,7 @@ namespace {
 struct Slot {
   AlignedBuffer<float> images;
   AlignedBuffer<std::int32_t> labels;
-  int count = 0;
+  int total = 0, first = 0, count = 0;
 };
 
 }  // namespace
@@ -29,6 +29,7 @@ struct Loader::State {
   static constexpr int kSlots = 3;
 
   const Images& images;
+  const Part part;
   const int batch_size;
   const bool shuffle;
   const int padding;
@@ -50,8 +51,10 @@ struct Loader::State {
   std::exception_ptr problem;  // of batch `filled`; those before it are still handed out
   std::thread filler;          // last: it uses all above
 
-  State(const Images& of, const Normalization& normalization, const DatasetSpec& spec, bool training)
+  State(const Images& of, const Normalization& normalization, const DatasetSpec& spec, bool training,
+        const Part& of_batch)
       : images(of),
+        part(of_batch),
         batch_size(spec.batch_size),
         shuffle(training && spec.shuffle),
         padding(training ? spec.augment.crop_padding : 0),
@@ -61,7 +64,8 @@ struct Loader::State {
     QTRAIN_CHECK(batch_size > 0, "batch size {}", batch_size);
     QTRAIN_CHECK(images.pixels.size() == count * renderer.image_size() && images.labels.size() == count,
                  "{} pixels and {} labels for {} images", images.pixels.size(), images.labels.size(), count);
-    const auto largest = static_cast<std::size_t>(std::min(batch_size, std::max(images.count, 1)));
+    const int batch = std::min(batch_size, std::max(images.count, 1));
+    const auto largest = static_cast<std::size_t>(part.local * ((batch + part.workers - 1) / part.workers));
     for (Slot& slot : slots) {
       slot.images = AlignedBuffer<float>(largest * renderer.image_size());
       slot.labels = AlignedBuffer<std::int32_t>(largest);
@@ -107,8 +111,10 @@ struct Loader::State {
   }
 
   void fill(int batch, Slot& slot) const {
-    const int first = batch * batch_size;
-    slot.count = std::min(batch_size, images.count - first);
+    slot.total = std::min(batch_size, images.count - batch * batch_size);
+    slot.first = part_begin(slot.total, part.first, part.workers);
+    slot.count = part_begin(slot.total, part.first + part.local, part.workers) - slot.first;
+    const int first = batch * batch_size + slot.first;
     const bool augment = padding > 0 || flip;
     for (int i = 0; i < slot.count; ++i) {
       const int sample = order[static_cast<std::size_t>(first + i)];
@@ -127,7 +133,8 @@ struct Loader::State {
     end = 0;  // nothing more of the old pass
     to_caller.wait(lock, [this] { return !filling; });
     epoch = next_epoch;
-    order = epoch_order(epoch, images.count, shuffle);
+    order = part.fixed ? split_order(epoch, images.count, shuffle, batch_size, part.workers)
+                       : epoch_order(epoch, images.count, shuffle);
     problem = nullptr;
     filled = handed = in_use = first_batch;
     end = batches();
@@ -143,6 +150,8 @@ struct Loader::State {
     if (handed == filled) return false;
     const Slot& slot = slots[static_cast<std::size_t>(handed++ % kSlots)];
     const auto count = static_cast<std::size_t>(slot.count);
+    batch.total = slot.total;
+    batch.first = slot.first;
     batch.count = slot.count;
     batch.images = std::span(slot.images.data(), count * renderer.image_size());
     batch.labels = std::span(slot.labels.data(), count);
@@ -151,10 +160,14 @@ struct Loader::State {
 };
 
 Loader::Loader(const Images& images, const Normalization& normalization, const DatasetSpec& spec,
-               bool training)
-    : state_(std::make_unique<State>(images, normalization, spec, training)) {}
+               bool training, const Part& part)
+    : state_(std::make_unique<State>(images, normalization, spec, training, part)) {}
 
 Loader::~Loader() = default;
+
+int part_begin(int total, int worker, int workers) {
+  return static_cast<int>(static_cast<std::int64_t>(total) * worker / workers);
+}
 
 int Loader::batches_per_epoch() const { return state_->batches(); }
 

@@ -1,19 +1,55 @@
 #include "datasets/order.hpp"
 
+#include <algorithm>
 #include <numeric>
+#include <span>
 #include <utility>
 
 #include "base/random.hpp"
 
 namespace qtrain::datasets {
 
-std::vector<int> epoch_order(const EpochOrder& order, int count, bool shuffle) {
+namespace {
+
+std::vector<int> counted(int count) {
   std::vector<int> samples(static_cast<std::size_t>(count));
   std::iota(samples.begin(), samples.end(), 0);
-  if (!shuffle) return samples;
-  RandomStream random(order.seed, Purpose::data_order, static_cast<std::uint32_t>(order.epoch));
+  return samples;
+}
+
+void permute(std::span<int> samples, RandomStream random) {
   for (std::size_t left = samples.size(); left > 1; --left)
     std::swap(samples[left - 1], samples[random.below(static_cast<std::uint32_t>(left))]);
+}
+
+}  // namespace
+
+std::vector<int> epoch_order(const EpochOrder& order, int count, bool shuffle) {
+  std::vector<int> samples = counted(count);
+  if (shuffle)
+    permute(samples, RandomStream(order.seed, Purpose::data_order, static_cast<std::uint32_t>(order.epoch)));
+  return samples;
+}
+
+std::vector<int> split_order(const EpochOrder& order, int count, bool shuffle, int batch_size, int workers) {
+  std::vector<int> sets = counted(count);
+  if (shuffle) permute(sets, RandomStream(order.seed, Purpose::worker_split));
+  std::vector<int> samples(sets.size());
+  for (std::size_t begin = 0, worker = 0; worker < static_cast<std::size_t>(workers); ++worker) {
+    const int n = static_cast<int>(worker);
+    std::vector<std::size_t> places;  // of this worker, in the order of batches
+    for (int batch = 0; batch < count; batch += batch_size) {
+      const int total = std::min(batch_size, count - batch);
+      for (int i = part_begin(total, n, workers); i < part_begin(total, n + 1, workers); ++i)
+        places.push_back(static_cast<std::size_t>(batch + i));
+    }
+    const std::span<int> own = std::span(sets).subspan(begin, places.size());
+    if (shuffle)
+      permute(own, RandomStream(order.seed, Purpose::data_order, static_cast<std::uint32_t>(order.epoch),
+                                static_cast<std::uint32_t>(n) + 1));
+    for (std::size_t i = 0; i < places.size(); ++i) samples[places[i]] = own[i];
+    begin += places.size();
+  }
   return samples;
 }
 

@@ -9,6 +9,11 @@ namespace qtrain::datasets {
 /// epoch), or 0, 1, 2, ... without `shuffle`.
 std::vector<int> epoch_order(const EpochOrder& order, int count, bool shuffle);
 
+/// The order in which `workers` visit the samples when each keeps to a set of its own: the sets are cut from
+/// a permutation drawn from the seed alone, and each is permuted anew every epoch (neither without
+/// `shuffle`). Batches are laid out as Part says.
+std::vector<int> split_order(const EpochOrder& order, int count, bool shuffle, int batch_size, int workers);
+
 /// How one image is placed: output pixel (y, x) shows input pixel (y + down, x + right) before mirroring.
 struct Placement {
   int down = 0;

@@ -19,6 +19,7 @@ struct Shared {
   const model::Graph& graph;
   std::vector<Shape> shapes;  ///< per layer, of one image
   Loss loss;
+  std::uint64_t seed = 1;
   int threads = 1;
   bool low_bit = true;
   bool keep_statistics = false;
@@ -36,7 +37,8 @@ struct Shared {
     std::unique_ptr<onednn::Reorder> to_plain;
   };
   std::map<int, WeightGradient> gradients{};  ///< by slot
-  std::set<int> integer_layers{};             ///< whose forward pass runs on one-byte codes
+  std::unique_ptr<quant::PropagatedQuantizer> propagated{};
+  std::set<int> integer_layers{};  ///< whose forward pass runs on one-byte codes
 };
 
 /// float_evaluation: for weights that are no codes, though in training they are.

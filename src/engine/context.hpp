@@ -22,6 +22,8 @@ struct RunContext {
   std::byte* scratchpad = nullptr;       ///< of this thread, for primitives
   const std::int32_t* labels = nullptr;  ///< of this shard
   int shard = 0;
+  std::uint32_t image = 0;  ///< the shard's first, in the step's batch over all workers
+  std::uint32_t step = 0;   ///< of the optimizer
   int thread = 0;
   float inverse_batch = 1;  ///< 1 / images of the whole batch
 

@@ -51,6 +51,7 @@ struct Engine::Impl {
         shared{.graph = graph,
                .shapes = model::infer_shapes(graph),
                .loss = loss,
+               .seed = engine_options.seed,
                .threads = engine_options.threads,
                .low_bit = engine_options.low_bit,
                .keep_statistics = engine_options.keep_statistics,
@@ -60,6 +61,7 @@ struct Engine::Impl {
     shared.losses.resize(static_cast<std::size_t>(shared.shards));
     summands.resize(shared.losses.size());
     make_units(quantization);
+    if (quantization.propagated) shared.propagated = quantization.propagated();
     training = compile(shared, std::min(options.shard, options.batch), Mode::training);
     list_statistics();
   }
@@ -178,10 +180,7 @@ void Engine::Impl::reduce_gradients(const Compiled& full, const Compiled* rest, 
     kernels::active().tree_sum(gradient->partials.data(), static_cast<std::size_t>(shards), scale,
                                gradient->sum.data(), gradient->sum.size());
     gradient->to_plain->run();
-    parameters.pull(parameters.slots()[static_cast<std::size_t>(slot)]);
   });
-  for (const ParameterSlot& slot : parameters.slots())
-    if (slot.kind == ParameterSlot::Kind::bias && slot.method != nullptr) parameters.pull(slot);
   reduce_learned(shards);
 }
 
@@ -280,26 +279,39 @@ void Engine::use_weights(const quant::WeightContext& context, Weights which) {
   impl_->parameters.use(context, which, impl_->machine.pool);
 }
 std::span<const float> Engine::used(const ParameterSlot& slot) const { return impl_->parameters.used(slot); }
-std::span<const float> Engine::used_gradient(const ParameterSlot& slot) const {
+std::span<const float> Engine::codes(const ParameterSlot& slot) const {
+  return impl_->parameters.codes(slot);
+}
+std::span<const float> Engine::scales(const ParameterSlot& slot) const {
+  return impl_->parameters.distinct_scales(slot);
+}
+void Engine::set_used(const ParameterSlot& slot, std::span<const float> w) {
+  impl_->parameters.set_used(slot, w);
+}
+std::span<float> Engine::used_gradient(const ParameterSlot& slot) {
   return impl_->parameters.used_gradient(slot);
 }
+void Engine::pull_gradients() { impl_->parameters.pull(impl_->machine.pool); }
 void Engine::settle(const quant::WeightContext& context) {
   impl_->parameters.settle(context, impl_->machine.pool);
 }
 
-BatchResult Engine::train(std::span<const float> images, std::span<const std::int32_t> labels) {
+BatchResult Engine::train(std::span<const float> images, std::span<const std::int32_t> labels,
+                          int first_image) {
   Impl& m = *impl_;
   const int count = narrow<int>(labels.size());
   m.check_batch(images, labels.size(), count);
   Compiled* full = m.full_program(count, Mode::training);
   Compiled* rest = m.short_program(count, Mode::training);
   for (Affine& affine : m.shared.affines) affine.prepare();
-  full->program.run({images.data(), labels.data(), count}, rest != nullptr ? &rest->program : nullptr,
-                    m.machine);
+  full->program.run({images.data(), labels.data(), count, first_image, m.parameters.step()},
+                    rest != nullptr ? &rest->program : nullptr, m.machine);
   m.reduce_gradients(*full, rest, count);
   BatchResult result = m.sum_losses(count);
-  const std::span<const float> gradients = m.parameters.gradients();
-  result.finite = result.finite && kernels::active().all_finite(gradients.data(), gradients.size());
+  for (const ParameterSlot& slot : m.parameters.slots()) {
+    const std::span<const float> g = m.parameters.used_gradient(slot);
+    result.finite = result.finite && kernels::active().all_finite(g.data(), g.size());
+  }
   return result;
 }
 
@@ -396,5 +408,6 @@ void Engine::reset_profile() {
 }
 
 int Engine::threads() const { return impl_->options.threads; }
+ThreadPool& Engine::pool() { return impl_->machine.pool; }
 
 }  // namespace qtrain::engine

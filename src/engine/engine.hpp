@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "base/threads.hpp"
 #include "model/graph.hpp"
 #include "quant/activation.hpp"
+#include "quant/gradient.hpp"
 #include "quant/weight_method.hpp"
 
 namespace qtrain::engine {
@@ -28,6 +30,8 @@ struct Quantization {
       weights;                           ///< one per model::parameters(graph) entry; empty = not quantized
   quant::ActivationFactory activations;  ///< for every activation layer; empty = ReLU
   quant::SteFactory ste;
+  /// For the gradients at the outputs of layers with quantized weights; empty = they stay floats.
+  quant::PropagatedFactory propagated;
 };
 
 struct Options {
@@ -53,6 +57,7 @@ struct ParameterSlot {
   double learning_rate_factor = 1;
   double gradient_limit = 0;  ///< learned: gradient clamped to +-limit before the step; 0 = none
   float low = 0, high = 0;    ///< learned: value clamped to [low, high] after the step
+  bool pulled = false;        ///< learned with a weight: its gradient is made by pull_gradients()
 };
 
 /// Running statistics of one batch norm, part of the state.
@@ -78,6 +83,7 @@ enum class Weights {
   used,    ///< w = Q(u), those of training
   final,   ///< w* = F(u), exactly quantized
   latent,  ///< u, the float copy
+  set,     ///< what set_used() was given
 };
 
 struct BatchResult {
@@ -112,7 +118,7 @@ class Engine {
 
   bool latents_finite() const;
   std::span<float> latents();    ///< all learned values, flat
-  std::span<float> gradients();  ///< of the last train(), mean over the batch; same layout
+  std::span<float> gradients();  ///< of the last pull_gradients(), mean over the batch; same layout
   const std::vector<ParameterSlot>& slots() const;
   const std::vector<StatisticsSlot>& statistics() const;
 
@@ -122,8 +128,14 @@ class Engine {
   void use_weights(const quant::WeightContext& context, Weights which = Weights::used);
   /// The weights in use of one slot, plain layout (for quantized tensors Q(u), else the latent itself).
   std::span<const float> used(const ParameterSlot& slot) const;
-  /// Gradient of one slot with respect to the used weights (before `pulled`), plain layout.
-  std::span<const float> used_gradient(const ParameterSlot& slot) const;
+  /// What used() consists of: scale * code, a row of codes a scale. One scale of 1 where there are no codes.
+  std::span<const float> codes(const ParameterSlot& slot) const;
+  std::span<const float> scales(const ParameterSlot& slot) const;
+  /// Lays down the weights of one slot that use_weights(context, Weights::set) then makes the used ones. What
+  /// is not quantized has its latents for that.
+  void set_used(const ParameterSlot& slot, std::span<const float> w);
+  /// Gradient of one slot with respect to the used weights, of the last train(), plain layout.
+  std::span<float> used_gradient(const ParameterSlot& slot);
   /// Sets the learned values of the activation quantizers that start from data, in the order of the layers:
   /// each from what its layer sees of this batch, with the weights in use. Layers one of whose slots is in
   /// `loaded` (indices into slots()) keep theirs. Running statistics stay as they are.
@@ -134,8 +146,11 @@ class Engine {
 
   /// Forward and backward: images [count][C][H][W] with 1 <= count <= options.batch, labels [count]. Batch
   /// statistics are taken over the whole batch and the running ones updated. Gradients are left in
-  /// gradients().
-  BatchResult train(std::span<const float> images, std::span<const std::int32_t> labels);
+  /// used_gradient(). `first_image` is the first one's place in the step's batch over all workers: random
+  /// numbers of an image follow from it.
+  BatchResult train(std::span<const float> images, std::span<const std::int32_t> labels, int first_image = 0);
+  /// From the gradients of the used weights to those of the latents, once after train().
+  void pull_gradients();
   /// Forward with running statistics.
   BatchResult evaluate(std::span<const float> images, std::span<const std::int32_t> labels);
   /// Logits [count][classes] of evaluate's forward pass.
@@ -149,6 +164,7 @@ class Engine {
   Profile profile() const;
   void reset_profile();
   int threads() const;
+  ThreadPool& pool();  ///< of this engine's threads, for work between its calls
 
  private:
   struct Impl;

@@ -72,7 +72,14 @@ void Lowering::flush_backward_sums() {
 
 // The data gradient comes last: the step after it reads it from cache.
 void Lowering::backward_product(Node& node) {
-  const TensorId diff_dst = gradient_of(node.dst, node.name);
+  TensorId diff_dst = gradient_of(node.dst, node.name);
+  if (shared_.propagated && node.weights->method != nullptr) {
+    const Value& dst = value(node.dst);
+    const TensorId quantized = program().tensor(node.name + " quantized diff", dst.desc.get_size());
+    program().step(propagated_step(node.name, *shared_.propagated, dst.layer, shared_.seed, diff_dst,
+                                   quantized, dst.layout));
+    diff_dst = quantized;
+  }
   backward_weights(node, diff_dst);
   if (value(node.src).needs_gradient) backward_data(node, diff_dst);
 }

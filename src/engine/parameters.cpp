@@ -108,7 +108,8 @@ void Parameters::add_learned(int layer, const std::string& layer_name,
          .learning_rate_factor = parameter.learning_rate_factor,
          .gradient_limit = std::isfinite(parameter.gradient_limit) ? parameter.gradient_limit : 0,
          .low = parameter.low,
-         .high = parameter.high},
+         .high = parameter.high,
+         .pulled = layer < 0},
         layer);
     initial_of_slot_.back() = parameter.initial;
   }
@@ -125,8 +126,8 @@ void Parameters::allocate() {
   for (Weight& weight : weights_) {
     const ParameterSlot& slot = slots_[static_cast<std::size_t>(weight.slot)];
     weight.scales.assign(static_cast<std::size_t>(slot.shape[0]), 1.0f);
-    weight.used_gradient = AlignedBuffer<float>(weight.elements);
     if (!weight.method) continue;
+    weight.used_gradient = AlignedBuffer<float>(weight.elements);
     weight.used = AlignedBuffer<float>(weight.elements);
     weight.codes = AlignedBuffer<float>(weight.elements);
     if (weight.learned_slots.empty()) continue;
@@ -220,8 +221,28 @@ std::span<const float> Parameters::used(const ParameterSlot& slot) const {
   return {source(weight, Content::used), weight.elements};
 }
 
+std::span<const float> Parameters::codes(const ParameterSlot& slot) const {
+  if (slot.method == nullptr) return latents_.span().subspan(slot.offset, slot.size);
+  return weights_[weight_index(slot)].codes.span();
+}
+
+std::span<const float> Parameters::distinct_scales(const ParameterSlot& slot) const {
+  static constexpr float kOne = 1;
+  if (slot.method == nullptr) return {&kOne, 1};
+  const std::vector<float>& scales = weights_[weight_index(slot)].scales;
+  const bool equal = std::ranges::all_of(scales, [&](float scale) { return scale == scales.front(); });
+  return std::span(scales).first(equal ? 1 : scales.size());
+}
+
+void Parameters::set_used(const ParameterSlot& slot, std::span<const float> w) {
+  const std::span<float> place = slot.method != nullptr ? weights_[weight_index(slot)].used.span()
+                                                        : latents().subspan(slot.offset, slot.size);
+  QTRAIN_CHECK(w.size() == place.size(), "{} values for {} of {}", w.size(), place.size(), slot.name);
+  std::ranges::copy(w, place.begin());
+}
+
 std::span<float> Parameters::used_gradient(const ParameterSlot& slot) {
-  if (!is_weight(slot)) return gradients().subspan(slot.offset, slot.size);
+  if (slot.method == nullptr) return gradients().subspan(slot.offset, slot.size);
   return weights_[weight_index(slot)].used_gradient.span();
 }
 
@@ -253,7 +274,7 @@ void Parameters::refresh(Weight& weight, const quant::WeightContext& context, We
       std::ranges::copy(u, weight.used.data());
     else if (which == Weights::final)
       weight.method->final(u, own, weight.used.span());
-    else
+    else if (which != Weights::set)
       weight.method->used(u, own, weight.used.span());
     const std::size_t count = weight.method->scale_count();
     if (!as_it_is && weight.method->codes(weight.used.span(), weight.codes.span(),
@@ -270,15 +291,15 @@ void Parameters::refresh(Weight& weight, const quant::WeightContext& context, We
     if (copy.reorder) copy.reorder->run();
 }
 
-void Parameters::pull(const ParameterSlot& slot) {
-  Weight& weight = weights_[weight_index(slot)];
-  const std::span<float> gu = gradients().subspan(slot.offset, slot.size);
-  if (!weight.method) {
-    std::ranges::copy(weight.used_gradient.span(), gu.begin());
-    return;
-  }
-  weight.method->pulled(latents().subspan(slot.offset, slot.size), weight.used.span(),
-                        weight.used_gradient.span(), context_for(weight, context_), gu);
+void Parameters::pull(ThreadPool& pool) {
+  pool.run(static_cast<int>(weights_.size()), [&](int task, int) {
+    Weight& weight = weights_[static_cast<std::size_t>(task)];
+    if (!weight.method) return;
+    const ParameterSlot& slot = slots_[static_cast<std::size_t>(weight.slot)];
+    weight.method->pulled(latents().subspan(slot.offset, slot.size), weight.used.span(),
+                          weight.used_gradient.span(), context_for(weight, context_),
+                          gradients().subspan(slot.offset, slot.size));
+  });
 }
 
 void Parameters::settle(const quant::WeightContext& context, ThreadPool& pool) {

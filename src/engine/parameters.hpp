@@ -51,12 +51,16 @@ class Parameters {
   /// Scale of a weight's codes by output channel (all ones for a float weight); stable pointer.
   const float* scales(const ParameterSlot& slot) const { return weights_[weight_index(slot)].scales.data(); }
   std::span<const float> used(const ParameterSlot& slot) const;
+  std::span<const float> codes(const ParameterSlot& slot) const;
+  std::span<const float> distinct_scales(const ParameterSlot& slot) const;  ///< one, or one an output channel
+  void set_used(const ParameterSlot& slot, std::span<const float> w);
   std::span<float> used_gradient(const ParameterSlot& slot);
 
   /// The weights in use, codes, scales and every copy.
   void use(const quant::WeightContext& context, Weights which, ThreadPool& pool);
-  /// gu = J^T gw for one weight slot, gw being used_gradient(slot); context of the last use().
-  void pull(const ParameterSlot& slot);
+  /// gu = J^T gw for every quantized slot, gw being its used_gradient; context of the last use().
+  void pull(ThreadPool& pool);
+  std::int64_t step() const { return context_.step; }  ///< of the last use()
   void settle(const quant::WeightContext& context, ThreadPool& pool);
   std::size_t memory_bytes() const;
 
@@ -71,8 +75,7 @@ class Parameters {
     int slot = 0;
     std::unique_ptr<quant::WeightMethod> method;
     std::size_t elements = 0;
-    AlignedBuffer<float> used, codes,
-        used_gradient;  ///< used and codes empty for a float weight: the latent serves
+    AlignedBuffer<float> used, codes, used_gradient;  ///< empty for a float weight: the latent serves
     std::vector<float> scales;
     std::deque<Copy> copies;
     std::vector<int> learned_slots;

@@ -154,6 +154,8 @@ RunContext Program::context_for(const Batch& batch, int shard, int thread, int f
   context.labels = batch.labels != nullptr ? batch.labels + first : nullptr;
   context.shard = shard;
   context.thread = thread;
+  context.image = static_cast<std::uint32_t>(batch.first_image) + static_cast<std::uint32_t>(first);
+  context.step = static_cast<std::uint32_t>(batch.step);
   context.inverse_batch = 1.0f / static_cast<float>(batch.count);
   return context;
 }

@@ -74,6 +74,8 @@ class Program {
     const float* images = nullptr;  ///< [count][image_size]
     const std::int32_t* labels = nullptr;
     int count = 0;
+    int first_image = 0;    ///< of these images in the step's batch over all workers
+    std::int64_t step = 0;  ///< of the optimizer
   };
   using Whole = std::function<void(int shards, std::size_t images)>;
 

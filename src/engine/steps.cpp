@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/random.hpp"
 #include "kernels/kernels.hpp"
 
 namespace qtrain::engine {
@@ -280,6 +281,35 @@ class Sum final : public Step {
   std::size_t size_;
 };
 
+class Propagated final : public Step {
+ public:
+  Propagated(const std::string& name, const quant::PropagatedQuantizer& quantizer, int layer,
+             std::uint64_t seed, TensorId src, TensorId dst, const Layout& layout)
+      : Step(name, StepKind::elementwise_backward, {src}, {dst}),
+        quantizer_(quantizer),
+        layer_(static_cast<std::uint32_t>(layer)),
+        seed_(seed),
+        src_(src),
+        dst_(dst),
+        images_(layout.images),
+        size_(layout.size() / layout.images) {}
+  void run(const RunContext& context) const override {
+    std::copy_n(context.at(src_), images_ * size_, context.at(dst_));
+    for (std::size_t i = 0; i < images_; ++i) {
+      RandomStream random(seed_, Purpose::propagated_gradients, layer_,
+                          context.image + static_cast<std::uint32_t>(i), context.step);
+      quantizer_.quantize({context.at(dst_) + i * size_, size_}, random);
+    }
+  }
+
+ private:
+  const quant::PropagatedQuantizer& quantizer_;
+  std::uint32_t layer_;
+  std::uint64_t seed_;
+  TensorId src_, dst_;
+  std::size_t images_, size_;
+};
+
 class Widen final : public Step {
  public:
   Widen(const std::string& name, TensorId codes, Element element, TensorId dst, std::size_t size)
@@ -328,6 +358,12 @@ std::unique_ptr<Step> affine_backward(const std::string& name, TensorId g, const
 std::unique_ptr<Step> widen_step(const std::string& name, TensorId codes, Element element, TensorId dst,
                                  std::size_t size) {
   return std::make_unique<Widen>(name, codes, element, dst, size);
+}
+
+std::unique_ptr<Step> propagated_step(const std::string& name, const quant::PropagatedQuantizer& quantizer,
+                                      int layer, std::uint64_t seed, TensorId src, TensorId dst,
+                                      const Layout& layout) {
+  return std::make_unique<Propagated>(name, quantizer, layer, seed, src, dst, layout);
 }
 
 std::unique_ptr<Step> sum_step(const std::string& name, TensorId x1, TensorId x2, TensorId dst,

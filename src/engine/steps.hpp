@@ -65,6 +65,11 @@ std::unique_ptr<Step> affine_backward(const std::string& name, TensorId g, const
 std::unique_ptr<Step> sum_step(const std::string& name, TensorId x1, TensorId x2, TensorId dst,
                                std::size_t size);
 
+/// dst = src with the gradient of each image quantized; random numbers by layer, image and step.
+std::unique_ptr<Step> propagated_step(const std::string& name, const quant::PropagatedQuantizer& quantizer,
+                                      int layer, std::uint64_t seed, TensorId src, TensorId dst,
+                                      const Layout& layout);
+
 /// Option A shortcut: dst pixel (y, x) is src pixel (stride y, stride x), channels past src's are zero.
 /// Values of `element_size` bytes. Backward scatters diff_dst into a zeroed diff_src. `width` is src's.
 std::unique_ptr<Step> shortcut_forward(const std::string& name, TensorId src, const Layout& src_layout,

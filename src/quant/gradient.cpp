@@ -1,5 +1,7 @@
 #include "quant/gradient.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -10,7 +12,7 @@
 namespace qtrain::quant {
 
 namespace gradients {
-#define GRADIENT(name) GradientFactory read_##name(spec::Reader& keys);
+#define GRADIENT(name) GradientMethod read_##name(spec::Reader& keys);
 #include "quant/gradients/methods.def"
 #undef GRADIENT
 }  // namespace gradients
@@ -27,15 +29,24 @@ constexpr GradientEntry kMethods[] = {
 
 std::span<const GradientEntry> gradient_methods() { return kMethods; }
 
+void GradientQuantizer::combine(std::span<float> sum, float weight) const {
+  for (float& value : sum) value /= weight;
+}
+
 void GradientSpec::read(spec::Reader keys) {
-  const GradientEntry* entry =
-      pick(keys, "method", method, gradient_methods(),
-           "how gradients of weights are quantized before the optimizer's step", {"none"});
+  const GradientEntry* entry = pick(keys, "method", method, gradient_methods(),
+                                    "how gradients are quantized before the optimizer's step", {"none"});
   keys.field("clip", clip, spec::non_negative,
              "gradients cut to this many standard deviations of their tensor first; 0: not at all");
-  make = nullptr;
+  keys.field("biases", biases, "quantize gradients of biases too; those of batch norm stay floats");
+  keys.field("smallest", smallest, spec::at_least(1), "tensors with fewer values than this stay floats");
+  make = {};
   if (entry != nullptr) make = entry->read(keys);
   if (entry == nullptr && clip > 0) keys.mistake("clip", "is given, but no gradient is quantized: must be 0");
+  if (make.propagated && (clip > 0 || biases || smallest > 1))
+    keys.mistake("method", fmt::format("is {}, which quantizes gradients of activations: clip, biases and "
+                                       "smallest must be left out",
+                                       method));
   keys.finish();
 }
 
@@ -66,14 +77,17 @@ StochasticLevel stochastic_level(float g, float scale, int top) {
 BitWriter::BitWriter(std::span<std::byte> bytes) : bytes_(bytes) { std::ranges::fill(bytes, std::byte{0}); }
 
 void BitWriter::put(std::uint32_t value, int width) {
-  for (int i = 0; i < width; ++i, ++bit_)
-    bytes_[bit_ / 8] |= static_cast<std::byte>((value >> i & 1U) << bit_ % 8);
+  pending_ |= static_cast<std::uint64_t>(value) << count_;
+  for (count_ += width; count_ >= 8; count_ -= 8, pending_ >>= 8)
+    bytes_[byte_++] = static_cast<std::byte>(pending_ & 0xFFU);
+  if (count_ > 0) bytes_[byte_] = static_cast<std::byte>(pending_);
 }
 
 std::uint32_t BitReader::get(int width) {
-  std::uint32_t value = 0;
-  for (int i = 0; i < width; ++i, ++bit_)
-    value |= (std::to_integer<std::uint32_t>(bytes_[bit_ / 8]) >> bit_ % 8 & 1U) << i;
+  for (; count_ < width; count_ += 8) pending_ |= std::to_integer<std::uint64_t>(bytes_[byte_++]) << count_;
+  const auto value = static_cast<std::uint32_t>(pending_ & ((std::uint64_t{1} << width) - 1));
+  pending_ >>= width;
+  count_ -= width;
   return value;
 }
 
@@ -100,6 +114,16 @@ void get_levels(BitReader& in, float scale, int top, int width, std::span<float>
     const auto magnitude = static_cast<float>(code & (sign - 1)) / static_cast<float>(top) * scale;
     value = (code & sign) != 0 ? -magnitude : magnitude;
   }
+}
+
+void put_signs(std::span<const float> g, std::span<std::byte> bits) {
+  BitWriter out(bits);
+  for (const float value : g) out.put(value < 0 ? 0U : 1U, 1);
+}
+
+void get_signs(std::span<const std::byte> bits, float scale, std::span<float> g) {
+  BitReader in(bits);
+  for (float& value : g) value = in.get(1) != 0 ? scale : -scale;
 }
 
 void put_scale(float scale, std::span<std::byte> message) {

@@ -47,6 +47,7 @@ double BenchSubject::train_seconds() {
   return seconds([&] {
     engine_.use_weights(context);
     engine_.train(images_, labels_);
+    engine_.pull_gradients();
     updater_.step(context.learning_rate, context.step);
     engine_.settle(context);
   });

@@ -9,8 +9,9 @@
 
 namespace qtrain::run {
 
-Console::Console(bool quiet)
-    : quiet_(quiet),
+Console::Console(bool quiet, bool mute)
+    : quiet_(quiet || mute),
+      mute_(mute),
       terminal_(isatty(STDOUT_FILENO) == 1),
       last_progress_(std::chrono::steady_clock::now()) {}
 
@@ -49,7 +50,7 @@ void Console::say(std::string_view line) {
 void Console::warn(std::string_view line) {
   if (log_) log_->warn("{}", line);
   erase_progress();
-  fmt::print(stderr, "warning: {}\n", line);
+  if (!mute_) fmt::print(stderr, "warning: {}\n", line);
 }
 
 void Console::log_error(std::string_view line) {
@@ -73,6 +74,7 @@ void Console::progress(const train::Progress& progress, int epochs, double remai
 }
 
 void Console::result_path(const std::filesystem::path& path) {
+  if (mute_) return;
   erase_progress();
   print(path.string() + "\n");
 }

@@ -17,7 +17,8 @@ namespace qtrain::run {
 /// Writing to a stdout that nobody reads any more is no error.
 class Console {
  public:
-  explicit Console(bool quiet);
+  /// A mute one, of a process that does not lead, tells nothing.
+  explicit Console(bool quiet, bool mute = false);
   ~Console();
 
   /// Appends to this file too from now on.
@@ -35,7 +36,7 @@ class Console {
   void erase_progress();
   void print(std::string_view text);
 
-  bool quiet_;
+  bool quiet_, mute_;
   bool terminal_;
   bool progress_shown_ = false;
   std::chrono::steady_clock::time_point last_progress_;

@@ -115,12 +115,12 @@ StageSpec read_stage(spec::Reader& root) {
   read_train(root.group("train", "how long and by which rule"), stage.graph, stage.train);
   check_curvature(quantize, stage);
   read_engine(root.group("engine", "how it is computed"), stage.engine);
-  spec::Reader workers = root.group("workers", "processes that share a batch");
-  int count = 1;
-  std::string transport = "auto";
-  workers.field("count", count, spec::between(1, 1), "workers");
-  workers.choice("transport", transport, {"auto"}, "how workers exchange gradients");
-  workers.finish();
+  stage.workers.read(root.group("workers", "who shares the images of a step, and how"));
+  stage.loader = stage.dataset;
+  if (stage.workers.batch_each) stage.loader.batch_size *= stage.workers.count;
+  if (stage.loader.batch_size < stage.workers.count)
+    dataset.mistake("batch_size", fmt::format("is {}, must be at least the {} workers that share it",
+                                              stage.dataset.batch_size, stage.workers.count));
   return stage;
 }
 
@@ -165,6 +165,7 @@ Json without_surroundings(Json resolved) {
     resolved["engine"].erase("threads");
     resolved["engine"].erase("low_bit");
   }
+  if (resolved.contains("workers")) resolved["workers"].erase("transport");
   return resolved;
 }
 
@@ -232,9 +233,11 @@ train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {
   result.options.threads = stage.engine.threads > 0 ? stage.engine.threads : available_processors();
   result.options.shard = stage.engine.shard;
   result.options.low_bit = stage.engine.low_bit != "off";
-  result.options.batch = stage.dataset.batch_size;
+  result.options.batch = (stage.loader.batch_size + stage.workers.count - 1) / stage.workers.count;
   result.options.seed = static_cast<std::uint64_t>(seed);
+  result.quantization.propagated = stage.gradients.make.propagated;
   result.gradients = &stage.gradients;
+  result.workers = &stage.workers;
   result.optimizer = &stage.train.optimizer;
   result.schedule = &stage.train.schedule;
   result.options.keep_statistics = std::ranges::count(stage.train.freeze, "statistics") > 0;
@@ -242,7 +245,7 @@ train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {
     result.frozen = [&stage](const engine::ParameterSlot& slot) {
       return is_frozen(stage.train.freeze, slot);
     };
-  result.loader = &stage.dataset;
+  result.loader = &stage.loader;
   result.epochs = stage.train.epochs;
   return result;
 }

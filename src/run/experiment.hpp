@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "datasets/dataset.hpp"
+#include "dist/worker_spec.hpp"
 #include "model/graph.hpp"
 #include "optim/optimizer.hpp"
 #include "quant/activation.hpp"
@@ -46,6 +47,8 @@ struct StageSpec {
   std::vector<std::string> skip;
   TrainSpec train;
   EngineSpec engine;
+  dist::WorkerSpec workers;
+  datasets::DatasetSpec loader;  ///< `dataset` with the images of a whole step as its batch
 };
 
 /// The `expect:` section.
@@ -95,7 +98,7 @@ bool is_frozen(const std::vector<std::string>& freeze, const engine::ParameterSl
 /// The words of `freeze` that are no kind and match no parameter of the graph.
 std::vector<std::string> unmatched_freezes(const model::Graph& graph, const std::vector<std::string>& freeze);
 
-/// The stage as the trainer takes it; refers to `stage`, which must outlive it.
+/// The stage as the trainer takes it, but for the transport; refers to `stage`, which must outlive it.
 train::Stage training_stage(const StageSpec& stage, std::int64_t seed);
 
 }  // namespace qtrain::run

@@ -50,6 +50,12 @@ Json epoch_row(const train::EpochRecord& record) {
   row["quantized_val_accuracy"] = record.quantized_val_accuracy;
   row["float_val_loss"] = record.float_val_loss;
   row["float_val_accuracy"] = record.float_val_accuracy;
+  if (record.traffic)
+    row["traffic"] = {{"steps", record.traffic->steps},
+                      {"sent_bytes", record.traffic->sent},
+                      {"sent_bytes_in_float32", record.traffic->sent_in_floats},
+                      {"received_bytes", record.traffic->received},
+                      {"received_bytes_in_float32", record.traffic->received_in_floats}};
   for (const auto& [name, values] : record.learned) row["learned"][name] = values;
   if (!record.change) return row;
   row["sign_changes"] = record.change->sign_changes;
@@ -93,6 +99,32 @@ Json model_section(const model::Graph& graph, const engine::Engine& engine) {
   section["parameters"] = parameters;
   section["multiply_accumulates"] = total_multiply_accumulates(engine);
   section["layers"] = std::move(layers);
+  return section;
+}
+
+Json communication_section(const dist::WorkerSpec& workers, const std::vector<Json>& rows) {
+  std::int64_t steps = 0;
+  Json section;
+  section["workers"] = workers.count;
+  section["protocol"] = workers.protocol == dist::Protocol::all_reduce ? "all_reduce" : "parameter_server";
+  for (const Json& row : rows)
+    if (row.contains("traffic")) steps += row["traffic"]["steps"].get<std::int64_t>();
+  if (steps == 0) return nullptr;
+  section["steps"] = steps;
+  for (const char* direction : {"sent", "received"}) {
+    const std::string bytes = std::string(direction) + "_bytes", in_float32 = bytes + "_in_float32";
+    std::int64_t sum = 0, floats = 0;
+    for (const Json& row : rows) {
+      if (!row.contains("traffic")) continue;
+      sum += row["traffic"][bytes].get<std::int64_t>();
+      floats += row["traffic"][in_float32].get<std::int64_t>();
+    }
+    Json& part = section[direction];
+    part["bytes"] = sum;
+    part["bytes_per_step"] = static_cast<double>(sum) / static_cast<double>(steps);
+    part["share_of_float32"] =
+        floats > 0 ? Json(static_cast<double>(sum) / static_cast<double>(floats)) : Json();
+  }
   return section;
 }
 
@@ -183,6 +215,14 @@ std::vector<std::string> result_table(const Json& metrics) {
     row("  standard deviation", percent(result["val_accuracy_deviation"]));
   row("quantized val accuracy", percent(result["quantized_val_accuracy"]));
   row("best val accuracy", percent(result["best_val_accuracy"]));
+  if (metrics.contains("communication"))
+    for (const char* direction : {"sent", "received"}) {
+      const Json& part = metrics["communication"][direction];
+      if (!part["share_of_float32"].is_number()) continue;
+      row(direction,
+          fmt::format("{:.3g} MB a step, 1/{:.1f} of float32", part["bytes_per_step"].get<double>() / 1e6,
+                      1 / part["share_of_float32"].get<double>()));
+    }
   const Json& expected = metrics["expected"];
   if (expected.is_object())
     row("expected",

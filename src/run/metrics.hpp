@@ -22,6 +22,10 @@ Json dataset_section(const datasets::DatasetSpec& asked, const datasets::Loaded&
 /// weights (their distinct values in use, if at most 16). Call with exactly quantized weights in use.
 Json model_section(const model::Graph& graph, const engine::Engine& engine);
 
+/// `.communication`: bytes that workers sent and received, per step and in all, and their share of what
+/// float32 would take; null when nothing was exchanged.
+Json communication_section(const dist::WorkerSpec& workers, const std::vector<Json>& rows);
+
 /// `.result` from `initial` (the evaluation of a last stage without epochs) if not null, else from the last
 /// row. `status` is "done" or "diverged".
 Json result_section(const std::string& status, const std::vector<Json>& rows, const Json& initial);

@@ -6,9 +6,14 @@
 #include <cmath>
 #include <cstdio>
 #include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "dist/transport.hpp"
 #include "kernels/kernels.hpp"
 #include "run/json_text.hpp"
 #include "run/session.hpp"
@@ -20,6 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kMetrics = "metrics.json";
+constexpr int kGoOn = -1;  ///< in place of an exit code
 
 /// Whether `folder` holds this experiment finished; an Error (usage) if it is another one's.
 std::optional<Json> finished_here(const fs::path& folder, const Json& resolved) {
@@ -37,24 +43,56 @@ int exit_code_of(const Json& metrics) {
   return static_cast<int>(metrics["result"]["status"] == "done" ? ExitCode::done : ExitCode::diverged);
 }
 
+/// What all runs of one start have in common.
+struct Job {
+  const ExperimentSpec& experiment;
+  const Request& request;
+  dist::Transport& transport;
+  Console& console;
+  datasets::Loaded loaded{};
+};
+
+/// What the leading process decided: it alone looks at the folders, which it also makes.
+int decide(Job& job, const std::function<int()>& leading) {
+  int decision = job.transport.leads() ? leading() : 0;
+  job.transport.broadcast(std::as_writable_bytes(std::span(&decision, 1)));
+  return decision;
+}
+
+/// An Error in every process unless all have the same of it.
+void agree_on(Job& job, const char* what, const Json& mine) {
+  const dist::Agreement agreement = dist::agree(job.transport, compact_text(mine));
+  if (agreement.same) return;
+  const std::vector<std::string> keys = differing_keys(Json::parse(agreement.leader), mine);
+  throw dist::CommonError(
+      ExitCode::usage,
+      fmt::format("worker {} has another {} than worker 0: start all with the same{}{}", agreement.worker,
+                  what, keys.empty() ? "" : "; these keys differ: ", fmt::join(keys, ", ")));
+}
+
 /// One seed in one folder; its metrics are left in `metrics` when it came to an end.
-int run_seed(const ExperimentSpec& experiment, std::int64_t seed, const fs::path& path,
-             const Request& request, const datasets::Loaded& loaded, Console& console, Json& metrics) {
-  Folder folder(path, request.resume);
-  console.open_log(folder / "log.txt");
-  if (!loaded.warning.empty()) console.warn(loaded.warning);
-  console.say(fmt::format("{} with seed {} in {}", experiment.name, seed, path.string()));
+int run_seed(Job& job, std::int64_t seed, const fs::path& path, Json& metrics) {
+  std::optional<Folder> folder;
+  if (job.transport.leads()) {
+    folder.emplace(path, job.request.resume);
+    job.console.open_log(*folder / "log.txt");
+  }
+  if (!job.loaded.warning.empty()) job.console.warn(job.loaded.warning);
+  job.console.say(fmt::format("{} with seed {} in {}", job.experiment.name, seed, path.string()));
   try {
-    Session session(experiment, seed, loaded, folder, console);
-    if (request.resume)
+    Session session(job.experiment, seed, job.loaded, path, folder ? &*folder : nullptr, job.transport,
+                    job.console);
+    if (job.request.resume) {
       session.resume();
-    else
-      folder.write_history({});
+      agree_on(job, "checkpoint", session.history());
+    } else if (folder) {
+      folder->write_history({});
+    }
     const int code = session.run();
     metrics = session.metrics();
     return code;
   } catch (const std::exception& error) {
-    console.log_error(error.what());
+    job.console.log_error(error.what());
     throw;
   }
 }
@@ -104,21 +142,26 @@ Json summary(const ExperimentSpec& experiment, const std::vector<Json>& runs) {
   return metrics;
 }
 
-int run_seeds(const ExperimentSpec& experiment, const fs::path& path, const Request& request,
-              const datasets::Loaded& loaded, Console& console, Json& metrics) {
-  const Folder folder(path, request.resume);
+int run_seeds(Job& job, const fs::path& path, Json& metrics) {
+  std::optional<Folder> folder;
+  if (job.transport.leads()) folder.emplace(path, job.request.resume);
   std::vector<Json> runs;
-  for (const int seed : experiment.seeds) {
+  for (const int seed : job.experiment.seeds) {
     const fs::path place = path / fmt::format("s{}", seed);
     Json& one = runs.emplace_back();
-    const std::optional<Json> before =
-        fs::exists(place) ? finished_here(place, resolved_for_seed(experiment, seed)) : std::nullopt;
-    if (before) one = *before;
-    const int code =
-        before ? exit_code_of(*before) : run_seed(experiment, seed, place, request, loaded, console, one);
-    if (one.is_null()) return code;
+    const int finished = decide(job, [&] {
+      const std::optional<Json> before =
+          fs::exists(place) ? finished_here(place, resolved_for_seed(job.experiment, seed)) : std::nullopt;
+      if (before) one = *before;
+      return before ? exit_code_of(*before) : kGoOn;
+    });
+    const int code = finished != kGoOn ? finished : run_seed(job, seed, place, one);
+    const bool ended =
+        code == static_cast<int>(ExitCode::done) || code == static_cast<int>(ExitCode::diverged);
+    if (!ended) return code;
   }
-  metrics = summary(experiment, runs);
+  if (!job.transport.leads()) return static_cast<int>(ExitCode::done);
+  metrics = summary(job.experiment, runs);
   write_whole(path / kMetrics, indented_text(metrics));
   return exit_code_of(metrics);
 }
@@ -129,35 +172,58 @@ fs::path folder_for(const ExperimentSpec& experiment, const Request& request) {
   return experiment.seeds.empty() ? fs::path(fmt::format("{}-s{}", base, experiment.seed)) : fs::path(base);
 }
 
+/// The exit code if there is nothing to do, else kGoOn; an Error when the folder may not be used.
+int look_at(const fs::path& path, Job& job, const Json& resolved) {
+  if (!fs::exists(path)) return kGoOn;
+  if (!job.request.resume && !job.request.skip_done) fail_exists(path);
+  const std::optional<Json> metrics = finished_here(path, resolved);
+  if (metrics) {
+    job.console.say(fmt::format("{} is finished", path.string()));
+    job.console.result_path(path / kMetrics);
+    return exit_code_of(*metrics);
+  }
+  if (!job.request.resume) fail_exists(path);
+  return kGoOn;
+}
+
+int run_job(Job& job) {
+  const ExperimentSpec& experiment = job.experiment;
+  const fs::path path = folder_for(experiment, job.request);
+  const bool several = !experiment.seeds.empty();
+  const Json resolved = several ? experiment.resolved : resolved_for_seed(experiment, experiment.seed);
+  agree_on(job, "spec", resolved);
+  const int before = decide(job, [&] { return look_at(path, job, resolved); });
+  if (before != kGoOn) return before;
+  install_signal_handlers(job.transport.alone() ? -1 : job.transport.first());
+  job.loaded = datasets::load(experiment.stages.front().dataset);
+  agree_on(job, "data set", dataset_section(experiment.stages.front().dataset, job.loaded));
+  Json metrics;
+  const int code = several ? run_seeds(job, path, metrics) : run_seed(job, experiment.seed, path, metrics);
+  if (metrics.is_null()) return code;
+  for (const std::string& line : result_table(metrics)) job.console.say(line);
+  job.console.result_path(path / kMetrics);
+  return code;
+}
+
 }  // namespace
 
 int run_experiment(const Request& request) {
   spec::Document document = spec::Document::load(request.spec, request.overrides);
   const ExperimentSpec experiment = read_experiment(document);
   kernels::active();  // a wrong $QTRAIN_ISA stops the run before it leaves anything
-  const fs::path path = folder_for(experiment, request);
-  const bool several = !experiment.seeds.empty();
-  const Json resolved = several ? experiment.resolved : resolved_for_seed(experiment, experiment.seed);
-  Console console(request.quiet);
-  if (fs::exists(path)) {
-    if (!request.resume && !request.skip_done) fail_exists(path);
-    const std::optional<Json> metrics = finished_here(path, resolved);
-    if (metrics) {
-      console.say(fmt::format("{} is finished", path.string()));
-      console.result_path(path / kMetrics);
-      return exit_code_of(*metrics);
-    }
-    if (!request.resume) fail_exists(path);
+  const std::unique_ptr<dist::Transport> transport = dist::make_transport(experiment.stages.front().workers);
+  Console console(request.quiet, !transport->leads());
+  Job job{.experiment = experiment, .request = request, .transport = *transport, .console = console};
+  try {
+    return run_job(job);
+  } catch (const dist::CommonError&) {
+    throw;
+  } catch (const Error& error) {
+    if (transport->alone()) throw;
+    fmt::print(stderr, "worker {}: {}\n", transport->first(), error.what());
+    transport->abandon(static_cast<int>(error.code()));
+    throw;
   }
-  install_signal_handlers();
-  const datasets::Loaded loaded = datasets::load(experiment.stages.front().dataset);
-  Json metrics;
-  const int code = several ? run_seeds(experiment, path, request, loaded, console, metrics)
-                           : run_seed(experiment, experiment.seed, path, request, loaded, console, metrics);
-  if (metrics.is_null()) return code;
-  for (const std::string& line : result_table(metrics)) console.say(line);
-  console.result_path(path / kMetrics);
-  return code;
 }
 
 int check_specs(const std::vector<std::string>& paths) {

@@ -31,25 +31,32 @@ std::string percent(double fraction) { return fmt::format("{:.2f} %", 100 * frac
 }  // namespace
 
 Session::Session(const ExperimentSpec& experiment, std::int64_t seed, const datasets::Loaded& loaded,
-                 Folder& folder, Console& console)
+                 const std::filesystem::path& path, Folder* folder, dist::Transport& transport,
+                 Console& console)
     : experiment_(experiment),
       seed_(seed),
       loaded_(loaded),
+      path_(path),
       folder_(folder),
+      transport_(transport),
       console_(console),
       resolved_(resolved_for_seed(experiment, seed)) {}
 
 void Session::resume() {
-  folder_.remove_temporaries();
-  if (std::filesystem::exists(folder_ / kCheckpoint)) {
-    checkpoint_ = load_safetensors(folder_ / kCheckpoint);
-    const std::vector<std::string> keys = differing_keys(metadata_json(checkpoint_, "spec"), resolved_);
+  if (folder_ != nullptr) folder_->remove_temporaries();
+  if (std::filesystem::exists(path_ / kCheckpoint)) {
+    checkpoint_ = load_safetensors(path_ / kCheckpoint);
+    std::vector<std::string> keys = differing_keys(metadata_json(checkpoint_, "spec"), resolved_);
+    const bool other_count =
+        std::erase_if(keys, [](const std::string& key) { return key.ends_with("workers.count"); }) > 0;
     if (!keys.empty())
       fail(ExitCode::usage, "{} is of another spec, choose another folder with --out; these keys differ: {}",
-           (folder_ / kCheckpoint).string(), fmt::join(keys, ", "));
+           (path_ / kCheckpoint).string(), fmt::join(keys, ", "));
+    if (other_count)
+      console_.warn("going on with another number of workers: not the numbers of an uninterrupted run");
     if (metadata_json(checkpoint_, "dataset") != dataset_section(experiment_.stages.front().dataset, loaded_))
       fail(ExitCode::data, "{} was trained on other images: use the same data set files",
-           (folder_ / kCheckpoint).string());
+           (path_ / kCheckpoint).string());
     for (const Json& row : metadata_json(checkpoint_, "history")) history_.push_back(row);
     const Json clock = metadata_json(checkpoint_, "clock");
     clock_ = {clock.at(0), clock.at(1), clock.at(2), clock.at(3)};
@@ -60,8 +67,11 @@ void Session::resume() {
            first_stage_ + 1);
     console_.say(fmt::format("resuming after {} epochs", history_.size()));
   }
-  folder_.write_history(history_);
+  if (folder_ != nullptr) folder_->write_history(history_);
 }
+
+/// A single process looks at its own signals; several go by what they agreed on.
+bool Session::must_stop() const { return transport_.alone() ? stop_signal() != 0 : stop_agreed_; }
 
 int Session::epochs_before(int stage) const {
   int epochs = 0;
@@ -76,6 +86,7 @@ double Session::seconds() const {
 
 train::Trainer Session::make_trainer(int stage) const {
   train::Stage setup = training_stage(experiment_.stages[static_cast<std::size_t>(stage)], seed_);
+  setup.transport = &transport_;
   setup.index = stage;
   setup.first_epoch = epochs_before(stage);
   return train::Trainer(std::move(setup), loaded_.dataset);
@@ -99,24 +110,27 @@ int Session::run() {
     train::Trainer trainer = make_trainer(stage);
     start_stage(trainer, stage);
     trainer.add_to_clock(clock_);
-    if (!run_stage(trainer, stage))
-      return metrics_.is_null() ? 128 + stop_signal() : static_cast<int>(ExitCode::diverged);
+    if (const std::optional<int> code = run_stage(trainer, stage)) return *code;
     carried_ = train::latent_tensors(trainer.engine());
     clock_ = trainer.clock();
   }
   return static_cast<int>(ExitCode::done);
 }
 
-/// False when stopped or diverged; the latter leaves metrics.
-bool Session::run_stage(train::Trainer& trainer, int stage) {
+/// The exit code when stopped or diverged; the latter leaves metrics.
+std::optional<int> Session::run_stage(train::Trainer& trainer, int stage) {
+  const train::Asked asked = [] {
+    return (stop_signal() != 0 ? train::Requests::stop : 0U) |
+           (take_checkpoint_request() ? train::Requests::checkpoint : 0U);
+  };
   const auto watch = [&](const train::Progress& progress) { return after_batch(trainer, progress); };
   const bool last_stage = stage + 1 == static_cast<int>(experiment_.stages.size());
   try {
     bool stopped = false;
     while (!stopped && !trainer.finished()) {
-      const std::optional<train::EpochRecord> record = trainer.run_epoch(watch);
+      const std::optional<train::EpochRecord> record = trainer.run_epoch(watch, asked);
       if (record) finish_epoch(trainer, *record);
-      stopped = !record || (stop_signal() != 0 && !(last_stage && trainer.finished()));
+      stopped = !record || (must_stop() && !(last_stage && trainer.finished()));
       if (stopped && !record) save_checkpoint(trainer);
     }
     if (!stopped && last_stage && experiment_.stages.back().train.epochs == 0) {
@@ -126,36 +140,38 @@ bool Session::run_stage(train::Trainer& trainer, int stage) {
       if (record) save_checkpoint(trainer);
     }
     if (stopped) {
-      const char* name = stop_signal() == SIGINT ? "SIGINT" : "SIGTERM";
+      const int signal = stop_signal() != 0 ? stop_signal() : SIGTERM;
+      const char* name = signal == SIGINT ? "SIGINT" : "SIGTERM";
       console_.warn(
           fmt::format("stopped by {} after {} epochs, the checkpoint is written: go on with --resume", name,
                       history_.size()));
-      return false;
+      return 128 + signal;
     }
   } catch (const train::Diverged& diverged) {
     const Json failure = {{"epoch", diverged.epoch}, {"step", diverged.step}, {"layer", diverged.layer}};
     console_.warn(diverged.what());
     write_outputs(trainer, "diverged", failure);
-    return false;
+    return static_cast<int>(ExitCode::diverged);
   }
   if (last_stage) write_outputs(trainer, "done", nullptr);
-  return true;
+  return std::nullopt;
 }
 
 bool Session::after_batch(train::Trainer& trainer, const train::Progress& progress) {
   const int epochs = epochs_before(static_cast<int>(experiment_.stages.size()));
   const double done = progress.epoch - 1 + static_cast<double>(progress.batch) / progress.batches;
   console_.progress(progress, epochs, (epochs - done) * loaded_.dataset.train.count);
-  if (progress.training && take_checkpoint_request()) {
+  if ((progress.requests & train::Requests::checkpoint) != 0) {
     save_checkpoint(trainer);
     console_.say(fmt::format("checkpoint written at epoch {}, batch {}", progress.epoch, progress.batch));
   }
-  return stop_signal() == 0;
+  stop_agreed_ = stop_agreed_ || (progress.requests & train::Requests::stop) != 0;
+  return !must_stop();
 }
 
 void Session::finish_epoch(train::Trainer& trainer, const train::EpochRecord& record) {
   history_.push_back(epoch_row(record));
-  folder_.append_history(history_.back());
+  if (folder_ != nullptr) folder_->append_history(history_.back());
   save_checkpoint(trainer);
   const int epochs = epochs_before(static_cast<int>(experiment_.stages.size()));
   const train::Clock& clock = trainer.clock();
@@ -174,14 +190,16 @@ void Session::save_checkpoint(train::Trainer& trainer) {
                       seconds()};
   SafetensorsFile file;
   file.tensors = trainer.save();
+  if (folder_ == nullptr) return;
   file.metadata["spec"] = compact_text(resolved_);
   file.metadata["dataset"] = compact_text(dataset_section(experiment_.stages.front().dataset, loaded_));
   file.metadata["history"] = compact_text(history_);
   file.metadata["clock"] = compact_text(times);
-  save_safetensors(folder_ / kCheckpoint, file);
+  save_safetensors(*folder_ / kCheckpoint, file);
 }
 
 void Session::write_outputs(train::Trainer& trainer, const std::string& status, const Json& failure) {
+  if (folder_ == nullptr) return;
   const StageSpec& last = experiment_.stages.back();
   if (status == "done") trainer.finalize();
   metrics_["schema"] = 1;
@@ -189,6 +207,8 @@ void Session::write_outputs(train::Trainer& trainer, const std::string& status, 
   metrics_["spec"] = resolved_;
   metrics_["dataset"] = dataset_section(last.dataset, loaded_);
   metrics_["model"] = model_section(last.graph, trainer.engine());
+  const Json communication = communication_section(last.workers, history_);
+  if (!communication.is_null()) metrics_["communication"] = communication;
   metrics_["epochs"] = history_;
   metrics_["result"] = result_section(status, history_, initial_);
   if (!failure.is_null()) metrics_["result"]["failure"] = failure;
@@ -197,11 +217,11 @@ void Session::write_outputs(train::Trainer& trainer, const std::string& status, 
     SafetensorsFile file;
     file.tensors = train::used_tensors(trainer.engine());
     file.metadata["spec"] = compact_text(resolved_);
-    save_safetensors(folder_ / "final.safetensors", file);
+    save_safetensors(*folder_ / "final.safetensors", file);
   }
-  write_whole(folder_ / "timing.json",
+  write_whole(*folder_ / "timing.json",
               indented_text(timing_document(trainer.engine(), trainer.clock(), seconds())));
-  write_whole(folder_ / "metrics.json", indented_text(metrics_));
+  write_whole(*folder_ / "metrics.json", indented_text(metrics_));
 }
 
 }  // namespace qtrain::run

@@ -1,6 +1,8 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,36 +16,43 @@
 
 namespace qtrain::run {
 
-/// One run of an experiment with one seed in one folder, from where its checkpoint stands to its end.
+/// One run of an experiment with one seed, from where its checkpoint stands to its end. Of several processes
+/// the leading one has the folder and writes; the others read the checkpoint from `path`.
 class Session {
  public:
-  Session(const ExperimentSpec& experiment, std::int64_t seed, const datasets::Loaded& loaded, Folder& folder,
-          Console& console);
+  /// `folder` is nullptr in processes that do not lead.
+  Session(const ExperimentSpec& experiment, std::int64_t seed, const datasets::Loaded& loaded,
+          const std::filesystem::path& path, Folder* folder, dist::Transport& transport, Console& console);
 
   /// Takes up the checkpoint of the folder, if there is one. An Error (usage) lists the keys in which its
-  /// spec differs.
+  /// spec differs. Another number of workers is a warning.
   void resume();
   /// Trains all stages and writes the outputs. Exit code: 0, 4 when diverged (metrics are written too), 128 +
   /// signal when stopped (a checkpoint is written).
   int run();
+  /// Rows of the epochs that are done.
+  const std::vector<Json>& history() const { return history_; }
   /// Of a finished run.
   const Json& metrics() const { return metrics_; }
 
  private:
-  bool run_stage(train::Trainer& trainer, int stage);
+  std::optional<int> run_stage(train::Trainer& trainer, int stage);
   train::Trainer make_trainer(int stage) const;
   void start_stage(train::Trainer& trainer, int stage);
   bool after_batch(train::Trainer& trainer, const train::Progress& progress);
   void finish_epoch(train::Trainer& trainer, const train::EpochRecord& record);
   void save_checkpoint(train::Trainer& trainer);
   void write_outputs(train::Trainer& trainer, const std::string& status, const Json& failure);
+  bool must_stop() const;
   int epochs_before(int stage) const;
   double seconds() const;
 
   const ExperimentSpec& experiment_;
   std::int64_t seed_;
   const datasets::Loaded& loaded_;
-  Folder& folder_;
+  std::filesystem::path path_;
+  Folder* folder_;
+  dist::Transport& transport_;
   Console& console_;
   Json resolved_;
   std::vector<Json> history_;
@@ -53,7 +62,8 @@ class Session {
   train::Clock clock_;                ///< of stages and sessions before
   double earlier_seconds_ = 0;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
-  Json initial_;  ///< evaluation of an experiment without epochs
+  bool stop_agreed_ = false;  ///< some process was asked to stop
+  Json initial_;              ///< evaluation of an experiment without epochs
   Json metrics_;
 };
 

@@ -1,7 +1,9 @@
 #include "run/signals.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <csignal>
 
@@ -10,11 +12,16 @@ namespace {
 
 std::atomic<int> stop_requested{0};
 std::atomic<bool> checkpoint_requested{false};
+std::array<char, 160> notice{};  ///< what a worker of several says when told to stop
+std::size_t notice_size = 0;
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
 void on_stop(int signal) {
   int none = 0;
   if (!stop_requested.compare_exchange_strong(none, signal)) _exit(128 + signal);
+  // Another worker may be gone, and this one waiting for it until the job is ended: what is to say is said
+  // here.
+  if (notice_size > 0 && write(STDERR_FILENO, notice.data(), notice_size) < 0) return;
 }
 
 void on_hangup(int /*signal*/) { checkpoint_requested.store(true); }
@@ -29,7 +36,14 @@ void handle(int signal, void (*handler)(int)) {
 
 }  // namespace
 
-void install_signal_handlers() {
+void install_signal_handlers(int worker) {
+  if (worker >= 0)
+    notice_size =
+        fmt::format_to_n(notice.data(), notice.size(),
+                         "worker {}: told to stop, as all are when one of them ends; the last checkpoint "
+                         "is whole, go on with --resume\n",
+                         worker)
+            .size;
   handle(SIGINT, on_stop);
   handle(SIGTERM, on_stop);
   handle(SIGHUP, on_hangup);

@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "datasets/dataset.hpp"
+#include "dist/worker_spec.hpp"
 #include "engine/engine.hpp"
 #include "optim/optimizer.hpp"
 #include "quant/gradient.hpp"
@@ -17,7 +18,9 @@ struct Stage {
   const optim::OptimizerSpec* optimizer = nullptr;
   const optim::ScheduleSpec* schedule = nullptr;
   const quant::GradientSpec* gradients = nullptr;
-  const datasets::DatasetSpec* loader = nullptr;             ///< batch size, order, augmentation
+  const dist::WorkerSpec* workers = nullptr;
+  dist::Transport* transport = nullptr;
+  const datasets::DatasetSpec* loader = nullptr;             ///< images a step, order, augmentation
   std::function<bool(const engine::ParameterSlot&)> frozen;  ///< not moved by the optimizer; empty: none is
   int epochs = 0;
   int index = 0;        ///< 0-based, among the stages

@@ -8,6 +8,13 @@
 #include "train/weights.hpp"
 
 namespace qtrain::train {
+
+void Trainer::Sums::add(const Sums& other) {
+  loss += other.loss;
+  correct += other.correct;
+  count += other.count;
+}
+
 namespace {
 
 double seconds_now() {
@@ -18,6 +25,21 @@ double mean(double sum, std::int64_t count) { return count > 0 ? sum / static_ca
 
 double rate(std::int64_t images, double seconds) {
   return seconds > 0 ? static_cast<double>(images) / seconds : 0;
+}
+
+datasets::Part part_of(const Stage& stage) {
+  const dist::Transport& transport = *stage.transport;
+  return {.first = transport.first(),
+          .local = transport.local(),
+          .workers = transport.workers(),
+          .fixed = stage.workers->fixed_sharding};
+}
+
+/// Evaluation in batches as large as a worker's.
+datasets::DatasetSpec evaluation_loader(const Stage& stage) {
+  datasets::DatasetSpec spec = *stage.loader;
+  spec.batch_size = stage.options.batch;
+  return spec;
 }
 
 }  // namespace
@@ -34,25 +56,30 @@ Diverged::Diverged(int at_epoch, std::int64_t at_step, std::string at_layer)
 Trainer::Trainer(Stage stage, const datasets::Dataset& data)
     : stage_(std::move(stage)),
       engine_(*stage_.graph, stage_.quantization, stage_.loss, stage_.options),
-      exchange_(engine_, *stage_.gradients, stage_.options.seed),
+      workers_(engine_, *stage_.transport, *stage_.workers, *stage_.gradients, stage_.frozen,
+               stage_.options.seed),
       updater_(engine_, *stage_.optimizer, stage_.frozen),
-      train_loader_(data.train, data.normalization, *stage_.loader, true),
-      test_loader_(data.test, data.normalization, *stage_.loader, false) {
+      train_loader_(data.train, data.normalization, *stage_.loader, true, part_of(stage_)),
+      test_loader_(data.test, data.normalization, evaluation_loader(stage_), false) {
   engine_.use_weights(evaluation_context());
   weight_watch_.start(engine_);
 }
 
 void Trainer::start_from(const std::vector<NamedTensor>& tensors, const std::string& source) {
   loaded_ = load_tensors(engine_, tensors, source);
+  workers_.take_statistics();
   engine_.use_weights(evaluation_context());
   weight_watch_.start(engine_);
 }
 
+double Trainer::base_learning_rate() const {
+  return stage_.optimizer->learning_rate * stage_.workers->rate_factor;
+}
+
 double Trainer::learning_rate(std::int64_t step) const {
-  return stage_.optimizer->learning_rate *
-         stage_.schedule->factor({.step = step,
-                                  .steps_per_epoch = train_loader_.batches_per_epoch(),
-                                  .epochs = std::max(stage_.epochs, 1)});
+  return base_learning_rate() * stage_.schedule->factor({.step = step,
+                                                         .steps_per_epoch = train_loader_.batches_per_epoch(),
+                                                         .epochs = std::max(stage_.epochs, 1)});
 }
 
 /// What the hooks of step `step` know. One context serves used, pulled and settled of the same step.
@@ -63,7 +90,7 @@ quant::WeightContext Trainer::context(std::int64_t step) const {
   result.steps_per_epoch = train_loader_.batches_per_epoch();
   result.epochs = std::max(stage_.epochs, 1);
   result.learning_rate = learning_rate(step);
-  result.base_learning_rate = stage_.optimizer->learning_rate;
+  result.base_learning_rate = base_learning_rate();
   result.second_moment = updater_.second_moment();
   return result;
 }
@@ -74,48 +101,65 @@ quant::WeightContext Trainer::evaluation_context() const {
   return result;
 }
 
-void Trainer::check_finite(bool finite, const datasets::Batch& batch, std::int64_t step) {
-  if (finite) return;
-  throw Diverged(epoch_number(), step, engine_.locate_non_finite(batch.images, batch.labels));
+void Trainer::check_whole(const std::string& broken, std::int64_t step) const {
+  if (!broken.empty()) throw Diverged(epoch_number(), step, broken);
 }
 
-void Trainer::train_batch(const datasets::Batch& batch) {
-  const quant::WeightContext now = context(position_.step);
-  engine_.use_weights(now);
-  if (position_.step == 0 && engine_.starts_from_data())
-    engine_.start_quantizers(batch.images, batch.count, loaded_);
-  const engine::BatchResult result = engine_.train(batch.images, batch.labels);
-  check_finite(result.finite, batch, position_.step + 1);
-  exchange_.run(position_.step);
+/// Moves the latents by the gradient of the step.
+void Trainer::update(const datasets::Batch& batch, const quant::WeightContext& now) {
+  if (!workers_.has_latents()) return;
+  engine_.pull_gradients();
   updater_.step(now.learning_rate, position_.step);
-  check_finite(engine_.latents_finite(), batch, position_.step + 1);
+  if (!engine_.latents_finite()) {
+    workers_.end_workers();
+    check_whole(engine_.locate_non_finite(batch.images, batch.labels), position_.step + 1);
+  }
   engine_.settle(now);
+}
+
+/// Returns what any process asks for.
+std::uint32_t Trainer::train_batch(const datasets::Batch& batch, const Asked& asked) {
+  const quant::WeightContext now = context(position_.step);
+  workers_.use_weights(now);
+  if (position_.step == 0 && engine_.starts_from_data()) {
+    const int count = datasets::part_begin(batch.total, 1, stage_.workers->count);
+    if (stage_.transport->leads())
+      engine_.start_quantizers(
+          batch.images.first(batch.images.size() / static_cast<std::size_t>(batch.count) *
+                             static_cast<std::size_t>(count)),
+          count, loaded_);
+    workers_.share_learned();
+  }
+  const Workers::Result result = workers_.train(batch, now, asked);
+  check_whole(result.broken, position_.step + 1);
+  update(batch, now);
   ++position_.step;
   ++position_.batch;
-  sums_.loss += result.loss;
-  sums_.correct += result.correct;
-  sums_.count += result.count;
+  sums_.add({result.batch.loss, result.batch.correct, result.batch.count});
+  traffic_.add(workers_.take_traffic());
+  return result.requests;
 }
 
-std::optional<EpochRecord> Trainer::run_epoch(const Watch& watch) {
+std::optional<EpochRecord> Trainer::run_epoch(const Watch& watch, const Asked& asked) {
   const int epoch = epoch_number();
   epoch_seconds_ = 0;
   epoch_images_ = 0;
   train_loader_.start({.seed = stage_.options.seed, .epoch = epoch - 1}, static_cast<int>(position_.batch));
   datasets::Batch batch;
   for (double started = seconds_now(); train_loader_.next(batch); started = seconds_now()) {
-    train_batch(batch);
+    const std::uint32_t requests = train_batch(batch, asked);
     const double seconds = seconds_now() - started;
     clock_.train_seconds += seconds;
-    clock_.train_images += batch.count;
+    clock_.train_images += batch.total;
     epoch_seconds_ += seconds;
-    epoch_images_ += batch.count;
+    epoch_images_ += batch.total;
     const Progress progress{.training = true,
                             .epoch = epoch,
                             .batch = static_cast<int>(position_.batch),
                             .batches = train_loader_.batches_per_epoch(),
                             .loss = mean(sums_.loss, sums_.count),
-                            .images_per_second = rate(epoch_images_, epoch_seconds_)};
+                            .images_per_second = rate(epoch_images_, epoch_seconds_),
+                            .requests = requests};
     if (!watch(progress)) return std::nullopt;
   }
   EpochRecord record;
@@ -124,10 +168,12 @@ std::optional<EpochRecord> Trainer::run_epoch(const Watch& watch) {
   record.learning_rate = learning_rate(std::max<std::int64_t>(position_.step - 1, 0));
   record.train_loss = mean(sums_.loss, sums_.count);
   record.train_accuracy = mean(static_cast<double>(sums_.correct), sums_.count);
+  if (workers_.exchanges()) record.traffic = traffic_;
   if (!evaluate_into(record, watch)) return std::nullopt;
   ++position_.epoch;
   position_.batch = 0;
   sums_ = {};
+  traffic_ = {};
   return record;
 }
 
@@ -138,6 +184,8 @@ std::optional<EpochRecord> Trainer::evaluate(const Watch& watch) {
 }
 
 bool Trainer::evaluate_into(EpochRecord& record, const Watch& watch) {
+  workers_.gather_statistics();
+  if (!workers_.has_latents()) return true;
   Sums used;
   engine_.use_weights(evaluation_context());
   const std::vector<float> weights = quantized_used();
@@ -174,28 +222,46 @@ std::vector<float> Trainer::quantized_used() const {
   return values;
 }
 
-/// A copy that is only looked at may overflow; the weights that training uses may not.
+/// A copy that is only looked at may overflow; the weights that training uses may not. Processes share the
+/// batches, unless one of them has all the weights.
 bool Trainer::evaluate_pass(const Watch& watch, Sums& sums, bool must_be_finite) {
-  test_loader_.start({.seed = stage_.options.seed, .epoch = 0});
+  dist::Transport& transport = *stage_.transport;
+  const bool shared = !transport.alone() && stage_.workers->protocol == dist::Protocol::all_reduce;
+  const int batches = test_loader_.batches_per_epoch(), processes = shared ? transport.workers() : 1;
+  const int process = shared ? transport.first() : 0;
+  const int first = datasets::part_begin(batches, process, processes);
+  const int end = datasets::part_begin(batches, process + 1, processes);
+  const int row = (batches + processes - 1) / processes;
+  std::vector<Sums> results(static_cast<std::size_t>(row * processes));  // [process][its batches]
+  std::string broken;
   datasets::Batch batch;
-  int done = 0;
+  Sums seen;
+  test_loader_.start({.seed = stage_.options.seed, .epoch = 0}, first);
   const double pass_started = seconds_now();
-  for (double started = pass_started; test_loader_.next(batch); started = seconds_now()) {
+  double started = pass_started;
+  for (int b = first; b < end && test_loader_.next(batch); ++b, started = seconds_now()) {
     const engine::BatchResult result = engine_.evaluate(batch.images, batch.labels);
-    check_finite(result.finite || !must_be_finite, batch, position_.step);
-    sums.loss += result.loss;
-    sums.correct += result.correct;
-    sums.count += result.count;
+    if (!result.finite && must_be_finite && broken.empty())
+      broken = engine_.locate_non_finite(batch.images, batch.labels);
+    results[static_cast<std::size_t>(process * row + b - first)] = {result.loss, result.correct,
+                                                                    result.count};
+    seen.add(results[static_cast<std::size_t>(process * row + b - first)]);
     clock_.eval_seconds += seconds_now() - started;
     clock_.eval_images += batch.count;
     const Progress progress{.training = false,
                             .epoch = epoch_number(),
-                            .batch = ++done,
-                            .batches = test_loader_.batches_per_epoch(),
-                            .loss = mean(sums.loss, sums.count),
-                            .images_per_second = rate(sums.count, seconds_now() - pass_started)};
-    if (!watch(progress)) return false;
+                            .batch = b + 1,
+                            .batches = batches,
+                            .loss = mean(seen.loss, seen.count),
+                            .images_per_second = rate(seen.count, seconds_now() - pass_started)};
+    if (!watch(progress) && transport.alone()) return false;
   }
+  if (shared) {
+    transport.all_gather(std::as_writable_bytes(std::span(results)));
+    broken = workers_.first_broken(std::move(broken));
+  }
+  check_whole(broken, position_.step);
+  for (const Sums& result : results) sums.add(result);
   return true;
 }
 

@@ -10,10 +10,10 @@
 #include "datasets/dataset.hpp"
 #include "engine/engine.hpp"
 #include "tensor/safetensors.hpp"
-#include "train/gradient_exchange.hpp"
 #include "train/stage.hpp"
 #include "train/updater.hpp"
 #include "train/weight_change.hpp"
+#include "train/workers.hpp"
 
 namespace qtrain::train {
 
@@ -32,6 +32,7 @@ struct EpochRecord {
   double float_val_accuracy = 0;
   std::vector<std::pair<std::string, std::vector<float>>> learned;  ///< quantizers' learned values, by name
   std::optional<WeightChange> change;                               ///< empty when no weight is quantized
+  std::optional<dist::Traffic> traffic;  ///< of the epoch; empty when nothing is exchanged
 };
 
 /// Where a pass stands, told after each batch.
@@ -42,6 +43,7 @@ struct Progress {
   int batches = 0;
   double loss = 0;  ///< mean over the images so far
   double images_per_second = 0;
+  std::uint32_t requests = 0;  ///< Requests of any process, when training
 };
 
 /// Called after each batch; false asks to stop. When training, the trainer's state is then whole and may be
@@ -75,8 +77,9 @@ class Trainer {
 
   /// Starts from these weights instead of the seed's (weights.hpp). Before the first epoch.
   void start_from(const std::vector<NamedTensor>& tensors, const std::string& source);
-  /// Goes on to the end of the epoch; empty if `watch` asked to stop. Throws Diverged.
-  std::optional<EpochRecord> run_epoch(const Watch& watch);
+  /// Goes on to the end of the epoch; empty if `watch` asked to stop. Throws Diverged. Of several processes
+  /// those without latents get a record without evaluation.
+  std::optional<EpochRecord> run_epoch(const Watch& watch, const Asked& asked = {});
   /// Evaluates the state as it is; only the validation fields are set. Empty if `watch` asked to stop.
   std::optional<EpochRecord> evaluate(const Watch& watch);
   /// Makes the exactly quantized weights w* = F(u) the used ones.
@@ -101,21 +104,24 @@ class Trainer {
   struct Sums {
     double loss = 0;
     std::int64_t correct = 0, count = 0;
+    void add(const Sums& other);
   };
 
+  double base_learning_rate() const;
   double learning_rate(std::int64_t step) const;
   quant::WeightContext context(std::int64_t step) const;
   quant::WeightContext evaluation_context() const;
-  void train_batch(const datasets::Batch& batch);
+  std::uint32_t train_batch(const datasets::Batch& batch, const Asked& asked);
+  void update(const datasets::Batch& batch, const quant::WeightContext& now);
   bool evaluate_pass(const Watch& watch, Sums& sums, bool must_be_finite);
   bool evaluate_into(EpochRecord& record, const Watch& watch);
   std::vector<float> quantized_used() const;
-  void check_finite(bool finite, const datasets::Batch& batch, std::int64_t step);
+  void check_whole(const std::string& broken, std::int64_t step) const;
   int epoch_number() const { return stage_.first_epoch + static_cast<int>(position_.epoch) + 1; }
 
   Stage stage_;
   engine::Engine engine_;
-  GradientExchange exchange_;
+  Workers workers_;
   Updater updater_;
   datasets::Loader train_loader_;
   datasets::Loader test_loader_;
@@ -123,6 +129,7 @@ class Trainer {
   std::vector<int> loaded_;  ///< slots of learned values that start_from found
   Position position_;
   Sums sums_;
+  dist::Traffic traffic_;  ///< of the epoch so far
   Clock clock_;
   double epoch_seconds_ = 0;  ///< of this epoch in this session, for the rate shown
   std::int64_t epoch_images_ = 0;

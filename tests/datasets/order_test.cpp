@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <set>
+#include <utility>
+#include <vector>
 
 namespace qtrain::datasets {
 namespace {
@@ -53,4 +56,27 @@ TEST_CASE("placement: shifts uniform in [-p, p], flips one in two, each independ
 }
 
 }  // namespace
+TEST_CASE("split_order: each worker keeps to its own images, every image once an epoch") {
+  for (const int workers : {1, 2, 3, 4})
+    for (const auto& [count, batch] : {std::pair{96, 32}, {100, 32}, {7, 4}, {5, 8}}) {
+      std::vector<std::set<int>> before;
+      for (const int epoch : {0, 1}) {
+        const std::vector<int> order = split_order({.seed = 3, .epoch = epoch}, count, true, batch, workers);
+        CHECK(std::set<int>(order.begin(), order.end()).size() == static_cast<std::size_t>(count));
+        std::vector<std::set<int>> own(static_cast<std::size_t>(workers));
+        for (int first = 0; first < count; first += batch)
+          for (int n = 0; n < workers; ++n) {
+            const int total = std::min(batch, count - first);
+            for (int i = part_begin(total, n, workers); i < part_begin(total, n + 1, workers); ++i)
+              own[static_cast<std::size_t>(n)].insert(order[static_cast<std::size_t>(first + i)]);
+          }
+        if (epoch == 1) CHECK(own == before);
+        before = own;
+      }
+    }
+  CHECK(split_order({.seed = 3, .epoch = 0}, 96, true, 32, 2) !=
+        split_order({.seed = 3, .epoch = 1}, 96, true, 32, 2));
+  CHECK(split_order({.seed = 3, .epoch = 0}, 4, false, 4, 2) == std::vector<int>{0, 1, 2, 3});
+}
+
 }  // namespace qtrain::datasets

@@ -94,6 +94,7 @@ Outcome train_some(const model::Graph& graph, const Quantization& q, Options opt
   for (int s = 0; s < steps; ++s) {
     engine.use_weights(context);
     out.losses.push_back(engine.train(data.images, data.labels).loss);
+    engine.pull_gradients();
     for (std::size_t k = 0; k < engine.latents().size(); ++k)
       engine.latents()[k] -= 0.1f * engine.gradients()[k];
   }
@@ -264,6 +265,8 @@ TEST_CASE("a quantized bias is used, and its gradient pulled") {
   plain.use_weights({});
   engine.train(data.images, data.labels);
   plain.train(data.images, data.labels);
+  engine.pull_gradients();
+  plain.pull_gradients();
   CHECK(std::equal(engine.gradients().begin(), engine.gradients().end(), plain.gradients().begin()));
   CHECK(engine.logits(data.images, 6) == plain.logits(data.images, 6));
 }

@@ -19,7 +19,9 @@ void check_gradients(const Net& net, const Loss& loss = {}, int count = 11) {
   const quant::WeightContext context;
   const auto loss_now = [&] {
     engine.use_weights(context);
-    return engine.train(data.images, data.labels).loss / count;
+    const double sum = engine.train(data.images, data.labels).loss;
+    engine.pull_gradients();
+    return sum / count;
   };
   loss_now();
   const std::vector<float> gradient(engine.gradients().begin(), engine.gradients().end());

@@ -16,14 +16,15 @@ using Values = std::vector<float>;
 const Values kGradient = {0.5F, -0.25F, 0.1F, 0, -1};
 
 std::unique_ptr<GradientQuantizer> make(const std::string& keys) {
-  return read_spec<GradientSpec>("{method: " + keys + "}").make();
+  return read_spec<GradientSpec>("{method: " + keys + "}").make.exchanged();
 }
 
 /// g after its message, with random stream `draw`.
 Values sent(const GradientQuantizer& quantizer, const Values& g, std::uint32_t draw) {
   RandomStream random(1, Purpose::test, draw);
   std::vector<std::byte> message(quantizer.message_bytes(g.size()));
-  quantizer.encode(g, quantizer.scale(g), random, message);
+  Values memory(quantizer.memory_size(g.size()));
+  quantizer.encode(g, {.scale = quantizer.scale(g), .learning_rate = 0.1, .memory = memory}, random, message);
   Values received(g.size());
   quantizer.decode(message, received);
   return received;
@@ -113,16 +114,112 @@ TEST_CASE("gradient messages take the bits they should, and values on levels com
   CHECK(make("qsgd, levels: 4, bucket: 512")->message_bytes(1000) == 4 + 256 + 4 + 244);
 }
 
-TEST_CASE("gradients: zeros stay zero, and a message holds no more levels than its bits") {
+TEST_CASE("gradients: a message holds no more levels than its bits, and follows from its random stream") {
   for (const GradientEntry& entry : gradient_methods()) {
+    const GradientMethod method = read_spec<GradientSpec>(fmt::format("{{method: {}}}", entry.name)).make;
+    CHECK(static_cast<bool>(method.exchanged) != static_cast<bool>(method.propagated));
+    if (!method.exchanged) continue;
     CAPTURE(entry.name);
-    const auto quantizer = make(entry.name);
-    CHECK(sent(*quantizer, Values(700, 0.0F), 1) == Values(700, 0.0F));
+    const auto quantizer = method.exchanged();
     const Values g = gaussian(300);
     const Values received = sent(*quantizer, g, 2);
     CHECK(std::set<float>(received.begin(), received.end()).size() <= 4);
     CHECK(sent(*quantizer, g, 2) == received);
-    CHECK(sent(*quantizer, g, 3) != received);
+  }
+}
+
+TEST_CASE("unbiased gradients: zeros stay zero, another stream gives another message") {
+  for (const char* name : {"stochastic_linear", "terngrad", "qsgd"}) {
+    CAPTURE(name);
+    const auto quantizer = make(name);
+    CHECK(sent(*quantizer, Values(700, 0.0F), 1) == Values(700, 0.0F));
+    CHECK(sent(*quantizer, gaussian(300), 2) != sent(*quantizer, gaussian(300), 3));
+  }
+}
+
+TEST_CASE("sign_sgd: one bit a value, the majority decides, a tie is no step") {
+  const auto quantizer = make("sign_sgd");
+  CHECK(quantizer->message_bytes(1001) == 126);
+  CHECK(sent(*quantizer, {0.5F, -0.25F, 0, -0.0F, -3}, 1) == Values{1, -1, 1, 1, -1});
+  Values votes = {3, -1, 0, 1, -2};  // sums of signs
+  quantizer->combine(votes, 3);
+  CHECK(votes == Values{1, -1, 0, 1, -1});
+}
+
+TEST_CASE("signum: signs of a mean that forgets by beta") {
+  const auto quantizer = make("signum, momentum: 0.5");
+  RandomStream random(1, Purpose::test);
+  Values memory(quantizer->memory_size(2)), received(2);
+  std::vector<std::byte> message(quantizer->message_bytes(2));
+  // m is halved, and half of g added
+  const std::vector<std::pair<Values, Values>> steps = {
+      {{2, -2}, {1, -1}}, {{-0.5F, 3}, {0.25F, 1}}, {{-4, -0.5F}, {-1.875F, 0.25F}}};
+  for (const auto& [g, mean] : steps) {
+    quantizer->encode(g, {.memory = memory}, random, message);
+    quantizer->decode(message, received);
+    CHECK(memory == mean);
+    for (std::size_t i = 0; i < 2; ++i) CHECK(received[i] == (mean[i] < 0 ? -1.0F : 1.0F));
+  }
+}
+
+TEST_CASE("ef_sign_sgd: what a step leaves out is in the next one") {
+  const auto quantizer = make("ef_sign_sgd");
+  RandomStream random(1, Purpose::test);
+  Values e(quantizer->memory_size(4)), received(4);
+  std::vector<std::byte> message(quantizer->message_bytes(4));
+  CHECK(message.size() == 5);
+  constexpr double kRate = 0.5;
+  const Values g = {4, -2, 0, 2};
+  // p = (2, -1, 0, 1), ||p||_1 / d = 1, Delta = (1, -1, 1, 1), e = (1, 0, -1, 0)
+  quantizer->encode(g, {.learning_rate = kRate, .memory = e}, random, message);
+  quantizer->decode(message, received);
+  CHECK(received == Values{2, -2, 2, 2});  // Delta / gamma
+  CHECK(e == Values{1, 0, -1, 0});
+  // Error feedback: over many steps the sum of Delta differs from that of gamma g by e alone.
+  Values sum = {1, -1, 1, 1}, exact = {2, -1, 0, 1};
+  for (int step = 1; step < 50; ++step) {
+    quantizer->encode(g, {.learning_rate = kRate, .memory = e}, random, message);
+    quantizer->decode(message, received);
+    for (std::size_t i = 0; i < 4; ++i) {
+      sum[i] += 0.5F * received[i];
+      exact[i] += 0.5F * g[i];
+      CHECK(sum[i] + e[i] == doctest::Approx(exact[i]).epsilon(1e-5));
+    }
+  }
+  const Values before = e;
+  quantizer->encode(g, {.learning_rate = 0, .memory = e}, random, message);
+  quantizer->decode(message, received);
+  CHECK(e == before);
+  for (const float value : received) CHECK(value == 0);
+}
+
+TEST_CASE("dorefa gradients: levels, range and mean of one sample's") {
+  for (const int bits : {1, 2, 4, 6}) {
+    CAPTURE(bits);
+    const auto quantizer =
+        read_spec<GradientSpec>(fmt::format("{{method: dorefa, bits: {}}}", bits)).make.propagated();
+    const int top = (1 << bits) - 1;
+    const Values g = {0.5F, -0.25F, 0.1F, 0, -2};
+    std::vector<double> mean(g.size(), 0.0);
+    constexpr int kDraws = 20'000;
+    for (std::uint32_t draw = 0; draw < kDraws; ++draw) {
+      RandomStream random(1, Purpose::test, draw);
+      Values quantized = g;
+      quantizer->quantize(quantized, random);
+      for (std::size_t i = 0; i < g.size(); ++i) {
+        const double level = (static_cast<double>(quantized[i]) / 4 + 0.5) * top;  // M = 2
+        REQUIRE(std::abs(level - std::round(level)) < 1e-5);
+        REQUIRE(std::abs(quantized[i]) <= 2);
+        mean[i] += static_cast<double>(quantized[i]) / kDraws;
+      }
+    }
+    // Uniform noise of one step's width makes rounding unbiased within the range.
+    for (std::size_t i = 0; i < g.size(); ++i)
+      CHECK(std::abs(mean[i] - static_cast<double>(g[i])) < 5 * 4.0 / top / std::sqrt(kDraws));
+    Values zeros(3, 0.0F);
+    RandomStream random(1, Purpose::test);
+    quantizer->quantize(zeros, random);
+    CHECK(zeros == Values(3, 0.0F));
   }
 }
 
@@ -137,7 +234,7 @@ TEST_CASE("terngrad: messages with a shared scale average to multiples of s / N"
     RandomStream random(1, Purpose::test, static_cast<std::uint32_t>(n));
     std::vector<std::byte> message(quantizer->message_bytes(4));
     Values received(4);
-    quantizer->encode(workers[n], 0.9F, random, message);
+    quantizer->encode(workers[n], {.scale = 0.9F}, random, message);
     quantizer->decode(message, received);
     for (std::size_t i = 0; i < 4; ++i) sum[i] += received[i];
   }
@@ -179,7 +276,8 @@ TEST_CASE("clip_gradient: at c standard deviations about the mean, not at all fo
 TEST_CASE("gradient spec: clip without a method is a mistake") {
   CHECK(mistakes_of<GradientSpec>("{clip: 2}").find("clip: is given") != std::string::npos);
   CHECK(mistakes_of<GradientSpec>("{method: terngad}").find("did you mean 'terngrad'") != std::string::npos);
-  CHECK_FALSE(read_spec<GradientSpec>("{}").make);
+  CHECK_FALSE(read_spec<GradientSpec>("{}").make.exchanged);
+  CHECK(mistakes_of<GradientSpec>("{method: dorefa, clip: 2}").find("must be left out") != std::string::npos);
 }
 
 }  // namespace qtrain::quant

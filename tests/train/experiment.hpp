@@ -36,6 +36,10 @@ struct Experiment {
     weights.read(root.group("weights", ""));
     activations.read(root.group("activations", ""));
     gradients.read(root.group("gradients", ""));
+    workers.read(root.group("workers", ""));
+    transport = dist::make_simulated(workers.count);
+    loader = dataset;
+    if (workers.batch_each) loader.batch_size *= workers.count;
     optimizer.read(root.group("optimizer", ""));
     schedule.read(root.group("schedule", ""));
     document.diagnostics().throw_if_any();
@@ -51,22 +55,30 @@ struct Experiment {
         result.quantization.weights[i] = weights.make;
     result.quantization.activations = activations.make;
     result.quantization.ste = activations.make_ste;
-    result.options = {.threads = threads, .shard = 8, .batch = dataset.batch_size, .seed = 5};
+    result.options = {.threads = threads,
+                      .shard = 8,
+                      .batch = (loader.batch_size + workers.count - 1) / workers.count,
+                      .seed = 5};
+    result.quantization.propagated = gradients.make.propagated;
     result.gradients = &gradients;
+    result.workers = &workers;
+    result.transport = transport.get();
     result.optimizer = &optimizer;
     result.schedule = &schedule;
-    result.loader = &dataset;
+    result.loader = &loader;
     result.epochs = epochs;
     return result;
   }
 
-  datasets::DatasetSpec dataset;
+  datasets::DatasetSpec dataset, loader;
   datasets::Loaded loaded;
   model::ModelSpec model;
   model::Graph graph;
   quant::WeightSpec weights;
   quant::ActivationSpec activations;
   quant::GradientSpec gradients;
+  dist::WorkerSpec workers;
+  std::unique_ptr<dist::Transport> transport;
   optim::OptimizerSpec optimizer;
   optim::ScheduleSpec schedule;
 };

@@ -117,6 +117,7 @@ void check_golden(const std::string& name, const std::string& activations) {
     const Batch data(file, t);
     engine.use_weights({});
     const engine::BatchResult result = engine.train(data.images, data.labels);
+    engine.pull_gradients();
     CAPTURE(t);
     CHECK(result.loss / batch == doctest::Approx(file["losses"][t].get<double>()).epsilon(1e-4));
     CHECK(result.correct == file["correct"][t].get<int>());

@@ -6,7 +6,8 @@
 #include <map>
 #include <set>
 
-#include "train/experiment.hpp"
+#include "read_spec.hpp"
+#include "train/resume.hpp"
 #include "train/weights.hpp"
 
 namespace qtrain::train {
@@ -14,42 +15,7 @@ namespace {
 
 using namespace test;
 
-const Words kSmall = {"optimizer.name=adam", "optimizer.learning_rate=0.01", "dataset.limit.train=96"};
-
-/// Three epochs straight, and with a stop within the second one: both must end in the same bits.
-void train_and_resume(const Words& words) {
-  const Experiment experiment(words + kSmall);
-  Trainer whole(experiment.stage(3), experiment.loaded.dataset);
-  std::vector<EpochRecord> records;
-  while (!whole.finished()) records.push_back(*whole.run_epoch(go_on));
-  for (const EpochRecord& record : records) {
-    CHECK(std::isfinite(record.train_loss));
-    CHECK(std::isfinite(record.quantized_val_loss));
-  }
-
-  int batches = 0;
-  const Watch stop = [&](const Progress& progress) { return !progress.training || ++batches != 4; };
-  Trainer first(experiment.stage(3), experiment.loaded.dataset);
-  std::vector<EpochRecord> resumed;
-  while (const std::optional<EpochRecord> record = first.run_epoch(stop)) resumed.push_back(*record);
-  Trainer second(experiment.stage(3, 2), experiment.loaded.dataset);
-  second.restore({.tensors = first.save(), .metadata = {}});
-  while (!second.finished()) resumed.push_back(*second.run_epoch(go_on));
-  REQUIRE(resumed.size() == records.size());
-  for (std::size_t i = 0; i < records.size(); ++i) CHECK(numbers(resumed[i]) == numbers(records[i]));
-  CHECK(same_bytes(second.save(), whole.save()));
-
-  whole.finalize();
-  for (const engine::ParameterSlot& slot : whole.engine().slots()) {
-    if (slot.method == nullptr || slot.method->bits() > 8) continue;
-    const std::span<const float> w = whole.engine().used(slot);
-    const std::size_t groups = slot.method->scale_count(), size = w.size() / groups;
-    for (std::size_t group = 0; group < groups; ++group) {
-      const std::span<const float> part = w.subspan(group * size, size);
-      CHECK(std::set<float>(part.begin(), part.end()).size() <= std::size_t{1} << slot.method->bits());
-    }
-  }
-}
+const Words kBinary = {"weights.method=binary_connect"};
 
 }  // namespace
 
@@ -79,7 +45,12 @@ TEST_CASE("every pair of activation quantizer and STE trains and resumes to the 
 TEST_CASE("every gradient quantizer trains and resumes to the same bits") {
   for (const quant::GradientEntry& entry : quant::gradient_methods()) {
     CAPTURE(entry.name);
-    train_and_resume({fmt::format("gradients={{method: {}, clip: 2.5}}", entry.name)});
+    const bool exchanged =
+        read_spec<quant::GradientSpec>(fmt::format("{{method: {}}}", entry.name)).make.exchanged != nullptr;
+    const Words method = {
+        fmt::format("gradients={{method: {}{}}}", entry.name, exchanged ? ", clip: 2.5" : "")};
+    train_and_resume(kBinary + method);
+    train_and_resume(kBinary + method + Words{"workers.count=3"});
   }
 }
 

@@ -66,10 +66,10 @@ TEST_CASE("a checkpoint that does not fit is refused") {
   file.tensors[0] = NamedTensor::of(file.tensors[0].name, {1}, std::vector<float>{1});
   refused("has 1 values");
   file.tensors = trainer.save();
-  const std::vector<std::int64_t> impossible = {0, 1, 99, 1, 0, 0};
+  const std::vector<std::int64_t> impossible = {0, 1, 99, 1, 0, 0, 0, 0, 0, 0, 0};
   for (NamedTensor& tensor : file.tensors)
     if (tensor.name == "trainer/position")
-      tensor = NamedTensor::of(tensor.name, {6}, std::span<const std::int64_t>(impossible));
+      tensor = NamedTensor::of(tensor.name, {11}, std::span<const std::int64_t>(impossible));
   refused("cannot be");
 }
 

@@ -30,8 +30,7 @@ class Qsgd final : public GradientQuantizer {
     const std::size_t rest = size % bucket_;
     return size / bucket_ * bytes_of(bucket_) + (rest > 0 ? bytes_of(rest) : 0);
   }
-  float scale(std::span<const float> /*g*/) const override { return 0; }  // each bucket has its own
-  void encode(std::span<const float> g, float /*scale*/, RandomStream& random,
+  void encode(std::span<const float> g, const EncodeContext& /*context*/, RandomStream& random,
               std::span<std::byte> message) const override {
     for (; !g.empty(); g = g.subspan(std::min(bucket_, g.size()))) {
       const std::span<const float> part = g.first(std::min(bucket_, g.size()));
@@ -68,16 +67,16 @@ class Qsgd final : public GradientQuantizer {
 
 }  // namespace
 
-GradientFactory read_qsgd(spec::Reader& keys) {
+GradientMethod read_qsgd(spec::Reader& keys) {
   int levels = 1;
   int bucket = 512;
   std::string norm = "l2";
   keys.field("levels", levels, spec::between(1, 127), "s, levels beside 0");
   keys.field("bucket", bucket, spec::at_least(1), "values that share a norm");
   keys.choice("norm", norm, {"l2", "max"}, "what a bucket is scaled by");
-  return [levels, bucket, norm] {
+  return {.exchanged = [levels, bucket, norm] {
     return std::make_unique<Qsgd>(levels, static_cast<std::size_t>(bucket), norm == "max");
-  };
+  }};
 }
 
 }  // namespace qtrain::quant::gradients

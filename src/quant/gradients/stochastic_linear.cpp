@@ -20,11 +20,11 @@ class StochasticLinear final : public GradientQuantizer {
     return sizeof(float) + packed_bytes(size, bits_);
   }
   float scale(std::span<const float> g) const override { return largest_gradient(g); }
-  void encode(std::span<const float> g, float scale, RandomStream& random,
+  void encode(std::span<const float> g, const EncodeContext& context, RandomStream& random,
               std::span<std::byte> message) const override {
-    put_scale(scale, message);
+    put_scale(context.scale, message);
     BitWriter out(message.subspan(sizeof(float)));
-    put_levels(g, scale, top_, bits_, random, out);
+    put_levels(g, context.scale, top_, bits_, random, out);
   }
   void decode(std::span<const std::byte> message, std::span<float> g) const override {
     BitReader in(message.subspan(sizeof(float)));
@@ -38,10 +38,10 @@ class StochasticLinear final : public GradientQuantizer {
 
 }  // namespace
 
-GradientFactory read_stochastic_linear(spec::Reader& keys) {
+GradientMethod read_stochastic_linear(spec::Reader& keys) {
   int bits = 2;
   keys.field("bits", bits, spec::between(2, 8), "m: sign and magnitude of a value");
-  return [bits] { return std::make_unique<StochasticLinear>(bits); };
+  return {.exchanged = [bits] { return std::make_unique<StochasticLinear>(bits); }};
 }
 
 }  // namespace qtrain::quant::gradients

@@ -20,11 +20,11 @@ class Terngrad final : public GradientQuantizer {
   }
   float scale(std::span<const float> g) const override { return largest_gradient(g); }
   bool shares_scale() const override { return true; }
-  void encode(std::span<const float> g, float scale, RandomStream& random,
+  void encode(std::span<const float> g, const EncodeContext& context, RandomStream& random,
               std::span<std::byte> message) const override {
-    put_scale(scale, message);
+    put_scale(context.scale, message);
     BitWriter out(message.subspan(sizeof(float)));
-    put_levels(g, scale, 1, kBits, random, out);
+    put_levels(g, context.scale, 1, kBits, random, out);
   }
   void decode(std::span<const std::byte> message, std::span<float> g) const override {
     BitReader in(message.subspan(sizeof(float)));
@@ -34,8 +34,8 @@ class Terngrad final : public GradientQuantizer {
 
 }  // namespace
 
-GradientFactory read_terngrad(spec::Reader& /*keys*/) {
-  return [] { return std::make_unique<Terngrad>(); };
+GradientMethod read_terngrad(spec::Reader& /*keys*/) {
+  return {.exchanged = [] { return std::make_unique<Terngrad>(); }};
 }
 
 }  // namespace qtrain::quant::gradients
