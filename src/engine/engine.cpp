@@ -29,6 +29,8 @@ const char* op_name(model::Op op) {
       return "average pool";
     case model::Op::global_average_pool:
       return "global average pool";
+    case model::Op::local_response_norm:
+      return "local response norm";
     case model::Op::add:
       return "add";
     case model::Op::shortcut_pad:

@@ -65,6 +65,15 @@ std::unique_ptr<Step> affine_backward(const std::string& name, TensorId g, const
 std::unique_ptr<Step> sum_step(const std::string& name, TensorId x1, TensorId x2, TensorId dst,
                                std::size_t size);
 
+/// Local response normalization over nhwc. `scratch` has response_norm_bytes(norm, layout).
+std::unique_ptr<Step> response_norm_forward(const std::string& name, TensorId src, TensorId dst,
+                                            TensorId scratch, const model::ResponseNorm& norm,
+                                            const Layout& layout);
+std::unique_ptr<Step> response_norm_backward(const std::string& name, TensorId src, TensorId diff_dst,
+                                             TensorId diff_src, TensorId scratch,
+                                             const model::ResponseNorm& norm, const Layout& layout);
+std::size_t response_norm_bytes(const model::ResponseNorm& norm, const Layout& layout);
+
 /// Option A shortcut: dst pixel (y, x) is src pixel (stride y, stride x), channels past src's are zero.
 /// Values of `element_size` bytes. Backward scatters diff_dst into a zeroed diff_src. `width` is src's.
 std::unique_ptr<Step> shortcut_forward(const std::string& name, TensorId src, const Layout& src_layout,
