@@ -108,8 +108,8 @@ StageSpec read_stage(spec::Reader& root) {
   const datasets::Entry* entry = datasets::find(stage.dataset.name);
   if (entry == nullptr) entry = &datasets::registry().front();  // a mistake already reported
   check_dataset(dataset, stage.dataset, *entry);
-  stage.graph = stage.model.read(root.group("model", "architecture"),
-                                 {entry->channels, entry->height, entry->width}, entry->classes);
+  stage.graph = stage.model.read(root.group("model", "architecture"), stage.dataset.image_shape(*entry),
+                                 entry->classes);
   spec::Reader quantize = root.group("quantize", "what is quantized and how");
   read_quantize(quantize, stage);
   read_train(root.group("train", "how long and by which rule"), stage.graph, stage.train);
@@ -173,9 +173,11 @@ void check_stage(spec::Reader root, const Json& base, const Json& stage) {
   for (const char* key : {"name", "seed", "seeds", "model", "engine", "workers", "expect"})
     if (base.value(key, Json()) != stage.value(key, Json()))
       root.mistake(key, "differs from the experiment's, must be the same in every stage");
-  for (const char* key : {"name", "limit", "if_missing"}) {
-    const Json ours = base.value("dataset", Json::object()).value(key, Json());
-    if (ours != stage.value("dataset", Json::object()).value(key, Json()))
+  for (const std::string key : {"name", "limit", "if_missing", "augment.crop"}) {
+    std::string place = "/dataset/" + key;
+    std::ranges::replace(place, '.', '/');
+    const Json::json_pointer pointer(place);
+    if (base.value(pointer, Json()) != stage.value(pointer, Json()))
       root.mistake("dataset", fmt::format("changes {}, must be the same in every stage", key));
   }
 }

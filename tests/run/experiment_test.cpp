@@ -73,6 +73,13 @@ TEST_CASE("rules between keys") {
   CHECK(holds(mistakes("{}", {"seeds=[1, 2, 1]"}), "distinct"));
 }
 
+TEST_CASE("the model's input is what the data set's section makes of its images") {
+  const ExperimentSpec experiment =
+      read("{dataset: {augment: {crop: 24, crop_padding: 4}}, model: {name: cifarnet}}");
+  CHECK(experiment.stages[0].graph.input == Shape{3, 24, 24});
+  CHECK(read("{model: {name: cifarnet}}").stages[0].graph.input == Shape{3, 32, 32});
+}
+
 TEST_CASE("the resolved spec reads back to itself and leaves out what changes no result") {
   const ExperimentSpec experiment = read("name: a\ndataset: {root: /somewhere}\n",
                                          {"engine.threads=3", "train.epochs=7", "expect.val_accuracy=0.5"});
@@ -194,6 +201,7 @@ TEST_CASE("stages are laid over the spec; what must stay the same is checked") {
   CHECK(holds(mistakes("stages: [{seed: 4}]\n"), "t.yaml:1:17: seed: differs"));
   CHECK(holds(mistakes("stages: [{model: {name: mlp}}]\n"), "model: differs"));
   CHECK(holds(mistakes("stages: [{dataset: {name: cifar10}}]\n"), "changes name"));
+  CHECK(holds(mistakes("stages: [{dataset: {augment: {crop: 24}}}]\n"), "changes augment.crop"));
   CHECK(holds(mistakes("stages: [{train: {epoch: 4}}]\n"), "train.epoch: unknown key"));
   CHECK(mistakes("stages: [{dataset: {batch_size: 64, augment: {flip: true}}}]\n").empty());
 }
