@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/threads.hpp"
@@ -24,7 +25,9 @@ void read_train(spec::Reader keys, const model::Graph& graph, TrainSpec& train) 
   keys.field("freeze", train.freeze,
              "what stays as it is: weights, biases, batch_norm, statistics (running ones), quantizers, or "
              "patterns of names");
-  for (const std::string& word : unmatched_freezes(graph, train.freeze))
+  static constexpr std::array<std::string_view, 5> kFrozen = {"weights", "biases", "batch_norm", "statistics",
+                                                              "quantizers"};
+  for (const std::string& word : unmatched_names(graph, train.freeze, kFrozen))
     keys.mistake("freeze",
                  fmt::format("holds '{}', which matches no parameter of the model, must be weights, "
                              "biases, batch_norm, quantizers or a pattern such as 'stage1.*'",
@@ -242,7 +245,7 @@ train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {
   result.options.keep_statistics = std::ranges::count(stage.train.freeze, "statistics") > 0;
   if (!stage.train.freeze.empty())
     result.frozen = [&stage](const engine::ParameterSlot& slot) {
-      return is_frozen(stage.train.freeze, slot);
+      return is_named(stage.train.freeze, slot);
     };
   result.loader = &stage.dataset;
   result.epochs = stage.train.epochs;

@@ -174,10 +174,10 @@ TEST_CASE("freeze takes kinds of parameters and patterns") {
   weight.kind = ParameterSlot::Kind::weight;
   alpha.name = "act.alpha";
   alpha.kind = ParameterSlot::Kind::learned;
-  CHECK(is_frozen({"biases", "weights"}, weight));
-  CHECK_FALSE(is_frozen({"weights", "biases", "batch_norm"}, alpha));
-  CHECK(is_frozen({"quantizers"}, alpha));
-  CHECK(is_frozen({"fc.*"}, weight));
+  CHECK(is_named({"biases", "weights"}, weight));
+  CHECK_FALSE(is_named({"weights", "biases", "batch_norm"}, alpha));
+  CHECK(is_named({"quantizers"}, alpha));
+  CHECK(is_named({"fc.*"}, weight));
   CHECK_THROWS_WITH_AS(read("{train: {freeze: [wieghts]}}"), doctest::Contains("freeze: holds 'wieghts'"),
                        Error);
   CHECK(training_stage(read("{train: {freeze: [weights]}}").stages[0], 1).optimizer != nullptr);
