@@ -32,7 +32,14 @@ void read_train(spec::Reader keys, const model::Graph& graph, TrainSpec& train) 
                  fmt::format("holds '{}', which matches no parameter of the model, must be weights, "
                              "biases, batch_norm, quantizers or a pattern such as 'stage1.*'",
                              word));
-  train.optimizer.read(keys.group("optimizer", "base optimizer"));
+  spec::Reader optimizer = keys.group("optimizer", "base optimizer");
+  train.optimizer.read(optimizer);
+  static constexpr std::array<std::string_view, 3> kDecaying = {"weights", "biases", "batch_norm"};
+  for (const std::string& word : unmatched_names(graph, train.optimizer.decay_only, kDecaying))
+    optimizer.mistake("decay_only",
+                      fmt::format("holds '{}', which matches no parameter of the model, must be weights, "
+                                  "biases, batch_norm or a pattern such as 'fc*.weight'",
+                                  word));
   train.schedule.read(keys.group("schedule", "learning rate over time"));
   if (train.label_smoothing > 0 && train.loss != "cross_entropy")
     keys.mistake("label_smoothing", fmt::format("is {}, must be 0 with loss {}: only cross_entropy has it",
@@ -246,6 +253,10 @@ train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {
   if (!stage.train.freeze.empty())
     result.frozen = [&stage](const engine::ParameterSlot& slot) {
       return is_named(stage.train.freeze, slot);
+    };
+  if (!stage.train.optimizer.decay_only.empty())
+    result.decays = [&stage](const engine::ParameterSlot& slot) {
+      return is_named(stage.train.optimizer.decay_only, slot);
     };
   result.loader = &stage.dataset;
   result.epochs = stage.train.epochs;

@@ -19,6 +19,7 @@ struct Stage {
   const quant::GradientSpec* gradients = nullptr;
   const datasets::DatasetSpec* loader = nullptr;             ///< batch size, order, augmentation
   std::function<bool(const engine::ParameterSlot&)> frozen;  ///< not moved by the optimizer; empty: none is
+  std::function<bool(const engine::ParameterSlot&)> decays;  ///< has weight decay; empty: all but learned ones
   int epochs = 0;
   int index = 0;        ///< 0-based, among the stages
   int first_epoch = 0;  ///< epochs of the stages before

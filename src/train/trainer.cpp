@@ -35,7 +35,7 @@ Trainer::Trainer(Stage stage, const datasets::Dataset& data)
     : stage_(std::move(stage)),
       engine_(*stage_.graph, stage_.quantization, stage_.loss, stage_.options),
       exchange_(engine_, *stage_.gradients, stage_.options.seed),
-      updater_(engine_, *stage_.optimizer, stage_.frozen),
+      updater_(engine_, *stage_.optimizer, stage_.frozen, stage_.decays),
       train_loader_(data.train, data.normalization, *stage_.loader, true),
       test_loader_(data.test, data.normalization, *stage_.loader, false) {
   engine_.use_weights(evaluation_context());

@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "run/json_text.hpp"
 #include "run/run.hpp"
+#include "train/updater.hpp"
 
 namespace qtrain::run {
 namespace {
@@ -181,6 +182,26 @@ TEST_CASE("freeze takes kinds of parameters and patterns") {
   CHECK_THROWS_WITH_AS(read("{train: {freeze: [wieghts]}}"), doctest::Contains("freeze: holds 'wieghts'"),
                        Error);
   CHECK(training_stage(read("{train: {freeze: [weights]}}").stages[0], 1).optimizer != nullptr);
+}
+
+TEST_CASE("decay_only takes kinds of parameters and patterns") {
+  const ExperimentSpec experiment = read(
+      "{model: {name: cifarnet}, train: {optimizer: {weight_decay: 0.004, decay_only: [fc3.weight, fc4.*]}}}");
+  const train::Stage stage = training_stage(experiment.stages[0], 1);
+  engine::Engine engine(*stage.graph, stage.quantization, stage.loss, stage.options);
+  const train::Updater updater(engine, *stage.optimizer, stage.frozen, stage.decays);
+  std::vector<std::string> decaying;
+  for (const engine::ParameterSlot& slot : engine.slots()) {
+    CHECK((updater.weight_decay(slot) == 0 || updater.weight_decay(slot) == 0.004));
+    if (updater.weight_decay(slot) > 0) decaying.push_back(slot.name);
+  }
+  CHECK(decaying == std::vector<std::string>{"fc3.weight", "fc4.weight", "fc4.bias"});
+  CHECK_FALSE(training_stage(read("{}").stages[0], 1).decays);
+  CHECK(mistakes("{train: {optimizer: {decay_only: [weights, batch_norm]}}}").empty());
+  for (const char* word : {"wieghts", "quantizers"})
+    CHECK(holds(mistakes(fmt::format("train: {{optimizer: {{decay_only: [{}]}}}}", word)),
+                fmt::format("t.yaml:1:33: train.optimizer.decay_only: holds '{}', which matches no parameter",
+                            word)));
 }
 
 TEST_CASE("stages are laid over the spec; what must stay the same is checked") {
