@@ -32,6 +32,9 @@ void read_train(spec::Reader keys, const model::Graph& graph, TrainSpec& train) 
                  fmt::format("holds '{}', which matches no parameter of the model, must be weights, "
                              "biases, batch_norm, quantizers or a pattern such as 'stage1.*'",
                              word));
+  keys.field("average_decay", train.average_decay, {.low = 0, .high = 1, .high_open = true},
+             "evaluate the exponential moving average of all learned values, of decay min(this, (1 + t) / (10 + t)) "
+             "after step t; 0: evaluate what is trained");
   spec::Reader optimizer = keys.group("optimizer", "base optimizer");
   train.optimizer.read(optimizer);
   static constexpr std::array<std::string_view, 3> kDecaying = {"weights", "biases", "batch_norm"};
@@ -259,6 +262,7 @@ train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {
       return is_named(stage.train.optimizer.decay_only, slot);
     };
   result.loader = &stage.dataset;
+  result.average_decay = stage.train.average_decay;
   result.epochs = stage.train.epochs;
   return result;
 }

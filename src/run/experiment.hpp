@@ -24,6 +24,7 @@ struct TrainSpec {
   std::string loss = "cross_entropy";
   double label_smoothing = 0;
   std::vector<std::string> freeze;
+  double average_decay = 0;
   optim::OptimizerSpec optimizer;
   optim::ScheduleSpec schedule;
 };

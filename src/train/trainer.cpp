@@ -20,6 +20,21 @@ double rate(std::int64_t images, double seconds) {
   return seconds > 0 ? static_cast<double>(images) / seconds : 0;
 }
 
+/// Averages and latents have changed places while it lives.
+class Exchanged {
+ public:
+  Exchanged(WeightAverage& average, std::span<float> latents) : average_(average), latents_(latents) {
+    average_.swap(latents_);
+  }
+  ~Exchanged() { average_.swap(latents_); }
+  Exchanged(const Exchanged&) = delete;
+  Exchanged& operator=(const Exchanged&) = delete;
+
+ private:
+  WeightAverage& average_;
+  std::span<float> latents_;
+};
+
 }  // namespace
 
 Diverged::Diverged(int at_epoch, std::int64_t at_step, std::string at_layer)
@@ -36,14 +51,17 @@ Trainer::Trainer(Stage stage, const datasets::Dataset& data)
       engine_(*stage_.graph, stage_.quantization, stage_.loss, stage_.options),
       exchange_(engine_, *stage_.gradients, stage_.options.seed),
       updater_(engine_, *stage_.optimizer, stage_.frozen, stage_.decays),
+      average_(stage_.average_decay),
       train_loader_(data.train, data.normalization, *stage_.loader, true),
       test_loader_(data.test, data.normalization, *stage_.loader, false) {
+  average_.start(engine_.latents());
   engine_.use_weights(evaluation_context());
   weight_watch_.start(engine_);
 }
 
 void Trainer::start_from(const std::vector<NamedTensor>& tensors, const std::string& source) {
   loaded_ = load_tensors(engine_, tensors, source);
+  average_.start(engine_.latents());
   engine_.use_weights(evaluation_context());
   weight_watch_.start(engine_);
 }
@@ -82,8 +100,10 @@ void Trainer::check_finite(bool finite, const datasets::Batch& batch, std::int64
 void Trainer::train_batch(const datasets::Batch& batch) {
   const quant::WeightContext now = context(position_.step);
   engine_.use_weights(now);
-  if (position_.step == 0 && engine_.starts_from_data())
+  if (position_.step == 0 && engine_.starts_from_data()) {
     engine_.start_quantizers(batch.images, batch.count, loaded_);
+    average_.start(engine_.latents());
+  }
   const engine::BatchResult result = engine_.train(batch.images, batch.labels);
   check_finite(result.finite, batch, position_.step + 1);
   exchange_.run(position_.step);
@@ -92,6 +112,7 @@ void Trainer::train_batch(const datasets::Batch& batch) {
   engine_.settle(now);
   ++position_.step;
   ++position_.batch;
+  average_.update(engine_.latents(), position_.step);
   sums_.loss += result.loss;
   sums_.correct += result.correct;
   sums_.count += result.count;
@@ -137,7 +158,20 @@ std::optional<EpochRecord> Trainer::evaluate(const Watch& watch) {
   return record;
 }
 
+/// With the averages in place of the latents, if they are kept; the weights in use after it are again those
+/// of the latents, exactly quantized.
 bool Trainer::evaluate_into(EpochRecord& record, const Watch& watch) {
+  if (stage_.average_decay <= 0) return evaluate_latents(record, watch);
+  bool finished = false;
+  {
+    const Exchanged averages(average_, engine_.latents());
+    finished = evaluate_latents(record, watch);
+  }
+  engine_.use_weights(evaluation_context(), engine::Weights::final);
+  return finished;
+}
+
+bool Trainer::evaluate_latents(EpochRecord& record, const Watch& watch) {
   Sums used;
   engine_.use_weights(evaluation_context());
   const std::vector<float> weights = quantized_used();
@@ -146,7 +180,7 @@ bool Trainer::evaluate_into(EpochRecord& record, const Watch& watch) {
   Sums quantized = used, in_floats = used;
   engine_.use_weights(evaluation_context(), engine::Weights::latent);
   if (quantized_used() != weights && !evaluate_pass(watch, in_floats = Sums{}, false)) return false;
-  finalize();
+  engine_.use_weights(evaluation_context(), engine::Weights::final);
   if (record.change) WeightWatch::quantized(engine_, weights, *record.change);
   if (quantized_used() != weights && !evaluate_pass(watch, quantized = Sums{}, false)) return false;
   const auto accuracy = [](const Sums& sums) { return mean(static_cast<double>(sums.correct), sums.count); };
@@ -199,7 +233,10 @@ bool Trainer::evaluate_pass(const Watch& watch, Sums& sums, bool must_be_finite)
   return true;
 }
 
-void Trainer::finalize() { engine_.use_weights(evaluation_context(), engine::Weights::final); }
+void Trainer::finalize() {
+  average_.copy_to(engine_.latents());
+  engine_.use_weights(evaluation_context(), engine::Weights::final);
+}
 
 void Trainer::add_to_clock(const Clock& earlier) {
   clock_.train_seconds += earlier.train_seconds;

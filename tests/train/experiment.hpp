@@ -56,10 +56,12 @@ struct Experiment {
     result.optimizer = &optimizer;
     result.schedule = &schedule;
     result.loader = &dataset;
+    result.average_decay = average_decay;
     result.epochs = epochs;
     return result;
   }
 
+  double average_decay = 0;
   datasets::DatasetSpec dataset;
   datasets::Loaded loaded;
   model::ModelSpec model;

@@ -31,8 +31,9 @@ TEST_CASE("training lowers the loss and binary weights stay binary") {
 }
 
 TEST_CASE("stopped after any batch, saved and restored elsewhere, training goes on to the same bits") {
-  for (const Words& rule : {kSgd, kAdam}) {
-    const Experiment experiment(kQuantized + rule);
+  for (const auto& [rule, decay] : {std::pair{kSgd, 0.0}, std::pair{kAdam, 0.0}, std::pair{kAdam, 0.5}}) {
+    Experiment experiment(kQuantized + rule);
+    experiment.average_decay = decay;
     Trainer whole(experiment.stage(), experiment.loaded.dataset);
     std::vector<EpochRecord> expected;
     while (!whole.finished()) expected.push_back(*whole.run_epoch(go_on));
