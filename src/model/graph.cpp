@@ -126,6 +126,36 @@ bool has_weights(const Layer& layer) { return layer.op == Op::convolution || lay
 
 }  // namespace
 
+const char* op_name(Op op) {
+  switch (op) {
+    case Op::input:
+      return "input";
+    case Op::convolution:
+      return "convolution";
+    case Op::linear:
+      return "linear";
+    case Op::batch_norm:
+      return "batch norm";
+    case Op::activation:
+      return "activation";
+    case Op::max_pool:
+      return "max pool";
+    case Op::average_pool:
+      return "average pool";
+    case Op::global_average_pool:
+      return "global average pool";
+    case Op::local_response_norm:
+      return "local response norm";
+    case Op::add:
+      return "add";
+    case Op::shortcut_pad:
+      return "shortcut pad";
+    case Op::flatten:
+      break;
+  }
+  return "flatten";
+}
+
 std::vector<Shape> infer_shapes(const Graph& graph) {
   std::vector<Shape> shapes;
   shapes.reserve(graph.layers.size());

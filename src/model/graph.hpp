@@ -24,6 +24,8 @@ enum class Op {
   flatten,       ///< CxHxW -> (C*H*W), channel slowest
 };
 
+const char* op_name(Op op);  ///< "convolution", "batch norm", ...
+
 /// How a parameter tensor is drawn before training, from RandomStream(seed, initial_weights, tensor index).
 enum class Init {
   he_normal_fan_out,  ///< N(0, sqrt(2 / fan_out))
