@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "spec/reader.hpp"
+#include "tensor/shape.hpp"
 
 namespace qtrain::datasets {
 
@@ -44,21 +45,31 @@ struct Limit {
   int test = 0;
 };
 
+struct Entry;
+
 /// The `dataset:` section of a spec (the `augment` and batch keys included).
 struct DatasetSpec {
   std::string name = "shapes10";
   std::string root;  ///< folder, searched for as `folders_to_search` says; "" = the data set's usual folder
   int batch_size = 128;
   bool shuffle = true;
-  struct {
-    int crop_padding = 0;  ///< pad with black by so many pixels on each side, cut out the old size at random
-    bool flip = false;     ///< mirror left and right with probability 1/2
+  /// Random changes of training images, in this order.
+  struct Augment {
+    int crop_padding = 0;   ///< pad with black by so many pixels on each side, then cut out at random
+    int crop = 0;           ///< cut out crop x crop pixels, evaluation in the centre; 0: the images' own size
+    bool flip = false;      ///< mirror left and right with probability 1/2
+    double brightness = 0;  ///< add U(-brightness, brightness) to all bytes, which are not cut to [0, 255]
+    std::vector<double> contrast;  ///< low, high: take each channel U(low, high) times as far from its mean
   } augment;
+  /// dataset: by Normalization. image: each image by its own mean and deviation.
+  std::string standardize = "dataset";
   Limit limit;
   std::string if_missing;  ///< generated stand-in used when files are not there; "" = error
 
   /// Reads the section; mistakes go to the reader's diagnostics.
   void read(spec::Reader reader);
+  /// C, H, W of what a Loader makes of the images of `entry`.
+  Shape image_shape(const Entry& entry) const;
 };
 
 /// One line of the table of data sets (datasets.def).
@@ -105,7 +116,7 @@ struct Batch {
   int total = 0;                  ///< images of the batch over all workers; the last of an epoch may be short
   int first = 0;                  ///< place in it of the first image here
   int count = 0;                  ///< images here
-  std::span<const float> images;  ///< [count][channels][height][width], normalised and augmented
+  std::span<const float> images;  ///< [count][C][H][W] of image_shape(), normalised and augmented
   std::span<const std::int32_t> labels;
 };
 

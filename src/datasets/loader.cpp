@@ -20,6 +20,16 @@ struct Slot {
   int total = 0, first = 0, count = 0;
 };
 
+/// Where images may be cut out: in training anywhere in the padded image, else in the centre, of an odd
+/// difference the pixel more being left below and on the right.
+Shifts shifts_of(const Images& images, const DatasetSpec::Augment& augment, bool training) {
+  const int down = augment.crop > 0 ? images.height - augment.crop : 0;
+  const int right = augment.crop > 0 ? images.width - augment.crop : 0;
+  if (!training) return {down / 2, down / 2, right / 2, right / 2};
+  const int padding = augment.crop_padding;
+  return {-padding, down + padding, -padding, right + padding};
+}
+
 }  // namespace
 
 // A ring of slots between the thread that fills them and the caller of next(). Batches of the pass are
@@ -32,8 +42,10 @@ struct Loader::State {
   const Part part;
   const int batch_size;
   const bool shuffle;
-  const int padding;
-  const bool flip;
+  const DatasetSpec::Augment augment;
+  const Shifts shifts;
+  const bool moves;    // images are placed at random
+  const bool colours;  // their colours are changed at random
   const Renderer renderer;
   std::array<Slot, kSlots> slots;
 
@@ -57,12 +69,16 @@ struct Loader::State {
         part(of_batch),
         batch_size(spec.batch_size),
         shuffle(training && spec.shuffle),
-        padding(training ? spec.augment.crop_padding : 0),
-        flip(training && spec.augment.flip),
-        renderer(of, normalization) {
+        augment(spec.augment),
+        shifts(shifts_of(of, augment, training)),
+        moves(training && (augment.crop_padding > 0 || augment.crop > 0 || augment.flip)),
+        colours(training && (augment.brightness > 0 || !augment.contrast.empty())),
+        renderer(
+            of, normalization,
+            {.crop = augment.crop, .colours = colours, .standardize_image = spec.standardize == "image"}) {
     const auto count = static_cast<std::size_t>(images.count);
     QTRAIN_CHECK(batch_size > 0, "batch size {}", batch_size);
-    QTRAIN_CHECK(images.pixels.size() == count * renderer.image_size() && images.labels.size() == count,
+    QTRAIN_CHECK(images.pixels.size() == count * renderer.bytes() && images.labels.size() == count,
                  "{} pixels and {} labels for {} images", images.pixels.size(), images.labels.size(), count);
     const int batch = std::min(batch_size, std::max(images.count, 1));
     const auto largest = static_cast<std::size_t>(part.local * ((batch + part.workers - 1) / part.workers));
@@ -115,13 +131,15 @@ struct Loader::State {
     slot.first = part_begin(slot.total, part.first, part.workers);
     slot.count = part_begin(slot.total, part.first + part.local, part.workers) - slot.first;
     const int first = batch * batch_size + slot.first;
-    const bool augment = padding > 0 || flip;
     for (int i = 0; i < slot.count; ++i) {
       const int sample = order[static_cast<std::size_t>(first + i)];
       const auto at = static_cast<std::size_t>(sample);
       QTRAIN_CHECK(images.labels[at] < images.classes, "label {} of image {}", images.labels[at], sample);
-      const Placement placement = augment ? draw_placement(epoch, sample, padding, flip) : Placement{};
-      renderer.render(images.pixels.data() + at * renderer.image_size(), placement,
+      const Placement placement = moves ? draw_placement(epoch, sample, shifts, augment.flip)
+                                        : Placement{.down = shifts.first_down, .right = shifts.first_right};
+      const Colours changed =
+          colours ? draw_colours(epoch, sample, augment.brightness, augment.contrast) : Colours{};
+      renderer.render(images.pixels.data() + at * renderer.bytes(), placement, changed,
                       slot.images.data() + static_cast<std::size_t>(i) * renderer.image_size());
       slot.labels[static_cast<std::size_t>(i)] = images.labels[at];
     }

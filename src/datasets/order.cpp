@@ -53,14 +53,27 @@ std::vector<int> split_order(const EpochOrder& order, int count, bool shuffle, i
   return samples;
 }
 
-Placement draw_placement(const EpochOrder& order, int sample, int padding, bool may_flip) {
+Placement draw_placement(const EpochOrder& order, int sample, const Shifts& shifts, bool may_flip) {
   RandomStream random(order.seed, Purpose::augmentation, static_cast<std::uint32_t>(order.epoch),
                       static_cast<std::uint32_t>(sample));
+  const auto draw = [&](int first, int last) {
+    return first + static_cast<int>(random.below(static_cast<std::uint32_t>(last - first + 1)));
+  };
   const bool flip = random.below(2) == 1;
-  const auto places = static_cast<std::uint32_t>(2 * padding + 1);
-  const int down = static_cast<int>(random.below(places)) - padding;
-  const int right = static_cast<int>(random.below(places)) - padding;
+  const int down = draw(shifts.first_down, shifts.last_down);
+  const int right = draw(shifts.first_right, shifts.last_right);
   return {.down = down, .right = right, .flip = flip && may_flip};
+}
+
+Colours draw_colours(const EpochOrder& order, int sample, double largest, std::span<const double> contrast) {
+  constexpr std::uint32_t kColours = 1;  // the placement's stream has 0 here
+  RandomStream random(order.seed, Purpose::augmentation, static_cast<std::uint32_t>(order.epoch),
+                      static_cast<std::uint32_t>(sample), kColours);
+  const auto most = static_cast<float>(largest / 255);
+  const float brightness = random.uniform(-most, most);
+  if (contrast.empty()) return {.brightness = brightness};
+  return {.brightness = brightness,
+          .contrast = random.uniform(static_cast<float>(contrast[0]), static_cast<float>(contrast[1]))};
 }
 
 }  // namespace qtrain::datasets

@@ -1,4 +1,5 @@
 #pragma once
+#include <span>
 #include <vector>
 
 #include "datasets/dataset.hpp"
@@ -21,8 +22,24 @@ struct Placement {
   bool flip = false;  ///< mirrored left and right after the crop
 };
 
-/// Draws a placement from (seed, epoch, sample): shifts uniform in [-padding, padding], a flip with
-/// probability 1/2 if `may_flip`. Flips do not depend on the padding, nor shifts on `may_flip`.
-Placement draw_placement(const EpochOrder& order, int sample, int padding, bool may_flip);
+/// The shifts that a placement may have, both ends included.
+struct Shifts {
+  int first_down = 0, last_down = 0;
+  int first_right = 0, last_right = 0;
+};
+
+/// Draws a placement from (seed, epoch, sample): shifts uniform, a flip with probability 1/2 if `may_flip`.
+/// Flips do not depend on the shifts, nor shifts on `may_flip`.
+Placement draw_placement(const EpochOrder& order, int sample, const Shifts& shifts, bool may_flip);
+
+/// How the colours of one image change; pixels are byte / 255.
+struct Colours {
+  float brightness = 0;  ///< added to all pixels
+  float contrast = 1;    ///< then each channel's pixels are so many times as far from their mean
+};
+
+/// Draws brightness from U(-largest, largest) bytes and contrast from U(low, high), given as two numbers or
+/// none, from (seed, epoch, sample). Neither depends on the other, nor on the placement.
+Colours draw_colours(const EpochOrder& order, int sample, double largest, std::span<const double> contrast);
 
 }  // namespace qtrain::datasets

@@ -76,7 +76,7 @@ BareConvolutions time_bare_convolutions(const model::Graph& graph, int batch, in
     const Shape& s = shapes[static_cast<std::size_t>(layer)];
     return memory::dims{batch, s[0], s[1], s[2]};
   };
-  using Key = std::tuple<memory::dims, memory::dims, int, int, int, bool>;
+  using Key = std::tuple<memory::dims, memory::dims, onednn::Window, bool>;
   std::map<Key, BareConvolutions> known;
   BareConvolutions total;
   for (const auto& parameter : model::parameters(graph)) {
@@ -84,12 +84,13 @@ BareConvolutions time_bare_convolutions(const model::Graph& graph, int batch, in
     if (layer.op != model::Op::convolution || parameter.kind != model::Parameter::Kind::weight) continue;
     const int input = layer.inputs[0];
     const bool first = graph.layers[static_cast<std::size_t>(input)].op == model::Op::input;
-    const Key key{dims_of(input), dims_of(parameter.layer), layer.kernel, layer.stride, layer.padding, first};
+    const onednn::Window window = onednn::window_of(layer);
+    const Key key{dims_of(input), dims_of(parameter.layer), window, first};
     auto found = known.find(key);
     if (found == known.end())
       found = known
-                  .emplace(key, time_one(std::get<0>(key), parameter.shape, std::get<1>(key),
-                                         {layer.kernel, layer.stride, layer.padding}, first, rounds))
+                  .emplace(key, time_one(std::get<0>(key), parameter.shape, std::get<1>(key), window, first,
+                                         rounds))
                   .first;
     total.forward += found->second.forward;
     total.backward_data += found->second.backward_data;

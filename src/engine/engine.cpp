@@ -9,38 +9,6 @@
 
 namespace qtrain::engine {
 
-namespace {
-
-const char* op_name(model::Op op) {
-  switch (op) {
-    case model::Op::input:
-      return "input";
-    case model::Op::convolution:
-      return "convolution";
-    case model::Op::linear:
-      return "linear";
-    case model::Op::batch_norm:
-      return "batch norm";
-    case model::Op::activation:
-      return "activation";
-    case model::Op::max_pool:
-      return "max pool";
-    case model::Op::average_pool:
-      return "average pool";
-    case model::Op::global_average_pool:
-      return "global average pool";
-    case model::Op::add:
-      return "add";
-    case model::Op::shortcut_pad:
-      return "shortcut pad";
-    case model::Op::flatten:
-      break;
-  }
-  return "flatten";
-}
-
-}  // namespace
-
 struct Engine::Impl {
   Impl(const model::Graph& model_graph, const Quantization& quantization, const Loss& loss,
        const Options& engine_options)
@@ -366,7 +334,7 @@ std::vector<LayerInfo> Engine::layers() const {
   for (std::size_t k = 0; k < m.graph.layers.size(); ++k) {
     const model::Layer& layer = m.graph.layers[k];
     const int id = narrow<int>(k);
-    LayerInfo row{.name = layer.name, .op = op_name(layer.op), .output = m.shared.shapes[k]};
+    LayerInfo row{.name = layer.name, .op = model::op_name(layer.op), .output = m.shared.shapes[k]};
     row.multiply_accumulates = macs[k];
     row.activation_bits = layer.inputs.empty() ? 32 : bits[static_cast<std::size_t>(layer.inputs[0])];
     for (const auto& parameter : parameters)

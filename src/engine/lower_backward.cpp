@@ -14,6 +14,8 @@ void Lowering::backward(Node& node) {
       return backward_elementwise(node);
     case Node::Kind::pool:
       return backward_pool(node);
+    case Node::Kind::response_norm:
+      return backward_response_norm(node);
     case Node::Kind::shortcut:
       return backward_shortcut(node);
     case Node::Kind::relayout:
@@ -145,6 +147,17 @@ void Lowering::backward_pool(Node& node) {
     reads.push_back(node.workspace);
   }
   call(node.name, StepKind::pooling, built, arguments, reads, {diff_src});
+}
+
+void Lowering::backward_response_norm(Node& node) {
+  if (!value(node.src).needs_gradient) return;
+  const TensorId diff_dst = gradient_of(node.dst, node.name);
+  const Layout layout = value(node.src).layout;
+  const TensorId scratch =
+      program().tensor(node.name + " scratch", response_norm_bytes(node.response_norm, layout));
+  const TensorId diff_src = new_diff(node.src, node.name);
+  program().step(response_norm_backward(node.name, value(node.src).tensor, diff_dst, diff_src, scratch,
+                                        node.response_norm, layout));
 }
 
 void Lowering::backward_shortcut(Node& node) {

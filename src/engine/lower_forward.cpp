@@ -69,6 +69,8 @@ void Lowering::lower(int id, const model::Layer& layer) {
     case Op::average_pool:
     case Op::global_average_pool:
       return lower_pool(id, layer);
+    case Op::local_response_norm:
+      return lower_response_norm(id, layer);
     case Op::add:
       return lower_add(id, layer);
     case Op::shortcut_pad:
@@ -90,7 +92,7 @@ void Lowering::lower_product(int id, const model::Layer& layer) {
   int src = value_of(layer.inputs[0]);
   Node node{.kind = Node::Kind::product, .name = layer.name};
   node.linear = layer.op == Op::linear;
-  node.window = {layer.kernel, layer.stride, layer.padding};
+  node.window = onednn::window_of(layer);
   node.weights = shared_.parameters.find(id, ParameterSlot::Kind::weight);
   const memory::dims weights(node.weights->shape.begin(), node.weights->shape.end());
   if (node.linear) {
@@ -231,7 +233,7 @@ void Lowering::lower_add(int id, const model::Layer& layer) {
 void Lowering::lower_pool(int id, const model::Layer& layer) {
   const int src = value_of(layer.inputs[0]);
   Node node{.kind = Node::Kind::pool, .name = layer.name, .src = src};
-  node.window = {layer.kernel, layer.stride, layer.padding};
+  node.window = onednn::window_of(layer);
   if (layer.op == Op::global_average_pool) {
     const auto dims = value(src).desc.dims();
     QTRAIN_CHECK(dims[2] == dims[3], "layer {} pools a {}x{} image, which is not square", layer.name, dims[2],
@@ -253,6 +255,24 @@ void Lowering::lower_pool(int id, const model::Layer& layer) {
     reads.push_back(node.workspace);  // not a float tensor: listed for its life only
   }
   call(layer.name, StepKind::pooling, node.forward, arguments, reads, {dst.tensor});
+  node.dst = add_value(std::move(dst));
+  result(id).value = node.dst;
+  nodes_.push_back(std::move(node));
+}
+
+void Lowering::lower_response_norm(int id, const model::Layer& layer) {
+  int src = value_of(layer.inputs[0]);
+  // Squares of codes are no squares of what they stand for.
+  if (value(src).unit != nullptr) src = elementwise(layer.name, terms_of(layer.inputs[0]), nullptr);
+  src = in_layout(src, onednn::channels_last(value(src).desc.dims()), layer.name);
+  Value dst = make_value(layer.name, value(src).desc);
+  dst.needs_gradient = value(src).needs_gradient;
+  const TensorId scratch =
+      program().tensor(layer.name + " scratch", response_norm_bytes(layer.response_norm, dst.layout));
+  program().step(response_norm_forward(layer.name, value(src).tensor, dst.tensor, scratch,
+                                       layer.response_norm, dst.layout));
+  Node node{.kind = Node::Kind::response_norm, .name = layer.name, .src = src};
+  node.response_norm = layer.response_norm;
   node.dst = add_value(std::move(dst));
   result(id).value = node.dst;
   nodes_.push_back(std::move(node));

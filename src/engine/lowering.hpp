@@ -36,12 +36,13 @@ struct Result {
 };
 
 struct Node {
-  enum class Kind { product, elementwise, pool, shortcut, relayout };
+  enum class Kind { product, elementwise, pool, response_norm, shortcut, relayout };
   Kind kind;
   std::string name;
   int src = -1, dst = -1;  ///< values
   onednn::Built forward{};
   onednn::Window window{};
+  model::ResponseNorm response_norm{};
   const ParameterSlot* weights = nullptr;
   bool linear = false, maximum = false;
   TensorId workspace = -1;
@@ -130,6 +131,8 @@ class Lowering {
 
   void lower_pool(int id, const model::Layer& layer);
 
+  void lower_response_norm(int id, const model::Layer& layer);
+
   void lower_shortcut(int id, const model::Layer& layer);
 
   void lower_flatten(int id, const model::Layer& layer);
@@ -168,6 +171,8 @@ class Lowering {
                              const std::string& name);
 
   void backward_pool(Node& node);
+
+  void backward_response_norm(Node& node);
 
   void backward_shortcut(Node& node);
 

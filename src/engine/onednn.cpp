@@ -60,9 +60,12 @@ typename P::primitive_desc backward_of(const Hint& hint, const Arguments&... arg
 #endif
 
 struct WindowDims {
-  memory::dims kernel, stride, padding;
+  memory::dims kernel, stride, padding, end_padding;
   explicit WindowDims(Window w)
-      : kernel{w.kernel, w.kernel}, stride{w.stride, w.stride}, padding{w.padding, w.padding} {}
+      : kernel{w.kernel, w.kernel},
+        stride{w.stride, w.stride},
+        padding{w.padding, w.padding},
+        end_padding{w.padding + w.end_padding, w.padding + w.end_padding} {}
 };
 
 Desc with_any_layout(const Desc& desc) { return any(desc.dims()); }
@@ -83,7 +86,7 @@ dnnl::convolution_forward::primitive_desc convolution_desc(const Desc& src, cons
                                                            const Desc& dst, Window window) {
   const WindowDims w(window);
   return forward_of<dnnl::convolution_forward>(prop_kind::forward_training, algorithm::convolution_direct,
-                                               src, weights, dst, w.stride, w.padding, w.padding);
+                                               src, weights, dst, w.stride, w.padding, w.end_padding);
 }
 
 /// Data and weights gradient take the same arguments: layouts of the data as forward had them, weights free.
@@ -92,7 +95,7 @@ typename P::primitive_desc convolution_backward_desc(const Built& forward, Windo
   const WindowDims w(window);
   return backward_of<P>(convolution_desc(forward.src, forward.weights, forward.dst, window),
                         algorithm::convolution_direct, forward.src, with_any_layout(forward.weights),
-                        forward.dst, w.stride, w.padding, w.padding);
+                        forward.dst, w.stride, w.padding, w.end_padding);
 }
 
 dnnl::inner_product_forward::primitive_desc linear_desc(const Desc& src, const Desc& weights,
@@ -108,13 +111,17 @@ dnnl::pooling_forward::primitive_desc pool_desc(const Desc& src, const Desc& dst
 #if DNNL_VERSION_MAJOR >= 3
   const memory::dims dilation{0, 0};
   return forward_of<dnnl::pooling_forward>(kind, how, src, dst, w.stride, w.kernel, dilation, w.padding,
-                                           w.padding);
+                                           w.end_padding);
 #else
-  return forward_of<dnnl::pooling_forward>(kind, how, src, dst, w.stride, w.kernel, w.padding, w.padding);
+  return forward_of<dnnl::pooling_forward>(kind, how, src, dst, w.stride, w.kernel, w.padding, w.end_padding);
 #endif
 }
 
 }  // namespace
+
+Window window_of(const model::Layer& layer) {
+  return {layer.kernel, layer.stride, layer.padding, layer.end_padding};
+}
 
 Desc any(const memory::dims& dims) { return {dims, memory::data_type::f32, memory::format_tag::any}; }
 Desc plain(const memory::dims& dims) { return {dims, memory::data_type::f32, row_major(dims.size())}; }
@@ -227,10 +234,10 @@ Built pool_backward(const Built& forward, Window window, bool maximum) {
 #if DNNL_VERSION_MAJOR >= 3
   const memory::dims dilation{0, 0};
   const auto desc = backward_of<dnnl::pooling_backward>(hint, how, forward.src, forward.dst, w.stride,
-                                                        w.kernel, dilation, w.padding, w.padding);
+                                                        w.kernel, dilation, w.padding, w.end_padding);
 #else
   const auto desc = backward_of<dnnl::pooling_backward>(hint, how, forward.src, forward.dst, w.stride,
-                                                        w.kernel, w.padding, w.padding);
+                                                        w.kernel, w.padding, w.end_padding);
 #endif
   Built built = finish<dnnl::pooling_backward>(desc, desc.diff_src_desc(), Desc(), desc.diff_dst_desc());
   if (maximum) built.workspace = desc.workspace_desc();

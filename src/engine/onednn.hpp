@@ -1,10 +1,12 @@
 #pragma once
+#include <compare>
 #include <dnnl.hpp>
 #include <string>
 #include <vector>
 
 #include "engine/context.hpp"
 #include "engine/layout.hpp"
+#include "model/graph.hpp"
 
 /// The one place that knows oneDNN's version: descriptors in, calls out. Everything is created for one
 /// thread; the engine runs calls side by side on its own threads.
@@ -29,8 +31,10 @@ Desc bytes_of(const Desc& desc, bool is_signed);
 bool describe(const Desc& desc, Layout& layout);
 
 struct Window {
-  int kernel = 1, stride = 1, padding = 0;
+  int kernel = 1, stride = 1, padding = 0, end_padding = 0;  ///< as in model::Layer
+  auto operator<=>(const Window&) const = default;
 };
+Window window_of(const model::Layer& layer);
 
 /// A primitive with the descriptors it chose.
 struct Built {

@@ -26,7 +26,14 @@ Kind kind_of(model::Parameter::Kind kind) {
   return Kind::beta;
 }
 
-void draw(model::Init init, const Shape& shape, RandomStream& random, std::span<float> w) {
+/// N(0, 1), drawn anew until it lies within (-2, 2).
+float truncated_normal(RandomStream& random) {
+  float x = random.normal();
+  while (std::abs(x) >= 2) x = random.normal();
+  return x;
+}
+
+void draw(const model::Layer& layer, const Shape& shape, RandomStream& random, std::span<float> w) {
   const auto outputs = static_cast<double>(shape[0]);
   const double fan_in = static_cast<double>(element_count(shape)) / outputs;
   const double window = shape.size() == 4 ? static_cast<double>(shape[2] * shape[3]) : 1.0;
@@ -34,7 +41,7 @@ void draw(model::Init init, const Shape& shape, RandomStream& random, std::span<
     const auto deviation = static_cast<float>(std::sqrt(2.0 / fan));
     for (float& x : w) x = deviation * random.normal();
   };
-  switch (init) {
+  switch (layer.init) {
     case model::Init::he_normal_fan_out:
       return normal(window * outputs);
     case model::Init::he_normal_fan_in:
@@ -44,13 +51,18 @@ void draw(model::Init init, const Shape& shape, RandomStream& random, std::span<
       for (float& x : w) x = random.uniform(-bound, bound);
       return;
     }
-    case model::Init::zeros:
-      std::ranges::fill(w, 0.0f);
+    case model::Init::truncated_normal: {
+      const auto deviation = static_cast<float>(layer.deviation);
+      for (float& x : w) x = deviation * truncated_normal(random);
       return;
-    case model::Init::ones:
-      std::ranges::fill(w, 1.0f);
-      return;
+    }
   }
+}
+
+/// Where the values of a parameter without weights start.
+float start_of(const ParameterSlot& slot, const model::Layer& layer) {
+  if (slot.kind == Kind::bias) return static_cast<float>(layer.initial_bias);
+  return slot.kind == Kind::gamma ? 1.0f : 0.0f;
 }
 
 }  // namespace
@@ -148,11 +160,11 @@ void Parameters::initialize(std::uint64_t seed) {
     const ParameterSlot& slot = slots_[s];
     const std::span<float> u = values(s);
     if (slot.kind == Kind::learned) continue;
-    std::vector<float> w(element_count(slot.shape), slot.kind == Kind::gamma ? 1.0f : 0.0f);
+    const model::Layer& layer = graph_.layers[static_cast<std::size_t>(layer_of_slot_[s])];
+    std::vector<float> w(element_count(slot.shape), start_of(slot, layer));
     if (slot.kind == Kind::weight) {
-      const model::Layer& layer = graph_.layers[static_cast<std::size_t>(layer_of_slot_[s])];
       RandomStream random(seed, Purpose::initial_weights, drawn++);
-      draw(layer.init, slot.shape, random, w);
+      draw(layer, slot.shape, random, w);
     }
     if (slot.method != nullptr)
       slot.method->initialize(w, u);

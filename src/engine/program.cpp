@@ -28,6 +28,8 @@ const char* to_string(StepKind kind) {
       return "batch statistics";
     case StepKind::pooling:
       return "pooling";
+    case StepKind::response_norm:
+      return "local response norm";
     case StepKind::layout:
       return "shortcut + layout";
     case StepKind::loss:

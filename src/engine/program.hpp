@@ -20,6 +20,7 @@ enum class StepKind {
   elementwise_backward,  ///< STE, normalise backward, sums
   statistics,
   pooling,
+  response_norm,
   layout,  ///< reorders, shortcuts, flatten
   loss,
   reduce,  ///< whole-batch sums between segments, gradients

@@ -70,6 +70,15 @@ std::unique_ptr<Step> propagated_step(const std::string& name, const quant::Prop
                                       int layer, std::uint64_t seed, TensorId src, TensorId dst,
                                       const Layout& layout);
 
+/// Local response normalization over nhwc. `scratch` has response_norm_bytes(norm, layout).
+std::unique_ptr<Step> response_norm_forward(const std::string& name, TensorId src, TensorId dst,
+                                            TensorId scratch, const model::ResponseNorm& norm,
+                                            const Layout& layout);
+std::unique_ptr<Step> response_norm_backward(const std::string& name, TensorId src, TensorId diff_dst,
+                                             TensorId diff_src, TensorId scratch,
+                                             const model::ResponseNorm& norm, const Layout& layout);
+std::size_t response_norm_bytes(const model::ResponseNorm& norm, const Layout& layout);
+
 /// Option A shortcut: dst pixel (y, x) is src pixel (stride y, stride x), channels past src's are zero.
 /// Values of `element_size` bytes. Backward scatters diff_dst into a zeroed diff_src. `width` is src's.
 std::unique_ptr<Step> shortcut_forward(const std::string& name, TensorId src, const Layout& src_layout,

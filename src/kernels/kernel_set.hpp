@@ -38,6 +38,16 @@ struct Kernels {
   /// Adds to sum[l] the sum of g; order as in moments.
   void (*lane_sums)(const float* g, double* sum, std::size_t pixels, std::size_t lanes);
 
+  /// Local response normalization across lanes: y = x / (r * sqrt(r)), which is x n^(-3/4), with r = sqrt(n),
+  /// n[l] = bias + alpha * s[l], s[l] the sum of x[j]^2 over the lanes j of the same pixel with |j - l| <=
+  /// radius, added in order of j; lanes that are not there count 0. `scratch` has lanes + 2 * radius floats.
+  void (*response_norm)(const float* x, float bias, float alpha, std::size_t radius, float* scratch, float* y,
+                        std::size_t pixels, std::size_t lanes);
+  /// Its gradient: d = p - (1.5 * alpha * x) * (sum of t[j] over |j - l| <= radius), p = g / (r * sqrt(r)),
+  /// t = (p * x) / n, r and n as above. `scratch` has 2 * (lanes + 2 * radius) floats. No overlap.
+  void (*response_norm_backward)(const float* x, const float* g, float bias, float alpha, std::size_t radius,
+                                 float* scratch, float* d, std::size_t pixels, std::size_t lanes);
+
   /// Adds to sums[0] the sum of g, to sums[1] that of g * x, over low < x <= high, in double: sixteen sums
   /// each, sum k over i = k mod 16, added to it in turn.
   void (*window_sums)(const float* x, float low, float high, const float* g, double* sums, std::size_t size);

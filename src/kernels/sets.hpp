@@ -7,14 +7,16 @@
 namespace qtrain::kernels {
 
 namespace reference {
-void fill_tiles(Kernels& set);        ///< affine, affine_add, affine_pair
-void fill_sums(Kernels& set);         ///< moments, products, lane_sums, tree_sum
+void fill_tiles(Kernels& set);  ///< affine, affine_add, affine_pair
+void fill_sums(Kernels& set);   ///< moments, products, lane_sums, tree_sum
+void fill_response_norm(Kernels& set);
 void fill_elementwise(Kernels& set);  ///< the others
 }  // namespace reference
 
 namespace avx512 {
 void fill_tiles(Kernels& set);
 void fill_sums(Kernels& set);
+void fill_response_norm(Kernels& set);
 void fill_elementwise(Kernels& set);
 }  // namespace avx512
 

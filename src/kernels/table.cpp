@@ -13,6 +13,7 @@ const Kernels& reference_set() {
     set.isa = "reference";
     reference::fill_tiles(set);
     reference::fill_sums(set);
+    reference::fill_response_norm(set);
     reference::fill_elementwise(set);
     return set;
   }();
@@ -25,6 +26,7 @@ const Kernels& avx512_set() {
     set.isa = "avx512";
     avx512::fill_tiles(set);
     avx512::fill_sums(set);
+    avx512::fill_response_norm(set);
     avx512::fill_elementwise(set);
     return set;
   }();

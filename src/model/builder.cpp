@@ -43,14 +43,25 @@ int Builder::activation(const std::string& name, int src) {
 }
 
 int Builder::max_pool(const std::string& name, int src, int size) {
+  return max_pool(name, src, {.size = size, .stride = size});
+}
+
+int Builder::max_pool(const std::string& name, int src, const Pool& pool) {
   Layer& layer = append(name, Op::max_pool, {src});
-  layer.kernel = size;
-  layer.stride = size;
+  layer.kernel = pool.size;
+  layer.stride = pool.stride;
+  layer.padding = pool.padding;
+  layer.end_padding = pool.end_padding;
   return last();
 }
 
 int Builder::global_average_pool(const std::string& name, int src) {
   append(name, Op::global_average_pool, {src});
+  return last();
+}
+
+int Builder::local_response_norm(const std::string& name, int src, const ResponseNorm& norm) {
+  append(name, Op::local_response_norm, {src}).response_norm = norm;
   return last();
 }
 
@@ -69,6 +80,14 @@ int Builder::shortcut_pad(const std::string& name, int src, int channels, int st
   layer.channels = channels;
   layer.stride = stride;
   return last();
+}
+
+int Builder::start(int layer, double deviation, double bias) {
+  Layer& started = graph_.layers[static_cast<std::size_t>(layer)];
+  started.init = Init::truncated_normal;
+  started.deviation = deviation;
+  started.initial_bias = bias;
+  return layer;
 }
 
 Layer& Builder::append(const std::string& name, Op op, std::vector<int> inputs) {

@@ -16,6 +16,14 @@ struct Convolution {
   bool bias = false;
 };
 
+/// A square pooling window.
+struct Pool {
+  int size = 2;
+  int stride = 2;
+  int padding = 0;
+  int end_padding = 0;  ///< see Layer
+};
+
 /// Grows a Graph layer by layer. Each function appends one layer that reads layer `src` and returns the new
 /// layer's index; layer kInput is the batch of images.
 class Builder {
@@ -32,10 +40,16 @@ class Builder {
   int activation(const std::string& name, int src);
   /// Windows that neither overlap nor leave gaps.
   int max_pool(const std::string& name, int src, int size);
+  int max_pool(const std::string& name, int src, const Pool& pool);
   int global_average_pool(const std::string& name, int src);
+  int local_response_norm(const std::string& name, int src, const ResponseNorm& norm);
   int flatten(const std::string& name, int src);
   int add(const std::string& name, int left, int right);
   int shortcut_pad(const std::string& name, int src, int channels, int stride);
+
+  /// Makes the layer start from a truncated normal and from biases all equal, in place of its usual start.
+  /// Returns the layer.
+  int start(int layer, double deviation, double bias);
 
   /// The finished graph; the last layer appended gives the logits.
   Graph take() { return std::move(graph_); }

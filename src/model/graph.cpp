@@ -20,14 +20,15 @@ void require_image(const Graph& graph, const Layer& layer, const Shape& src) {
 
 /// Positions of a square window along one side of `size` pixels, rounded down.
 std::int64_t positions(const Layer& layer, std::int64_t size) {
-  return (size + 2 * layer.padding - layer.kernel) / layer.stride + 1;
+  return (size + 2 * layer.padding + layer.end_padding - layer.kernel) / layer.stride + 1;
 }
 
 /// Shape after sliding the layer's window over `src`, with `channels` output channels.
 Shape slide(const Graph& graph, const Layer& layer, const Shape& src, std::int64_t channels) {
   require_image(graph, layer, src);
-  QTRAIN_CHECK(layer.kernel > 0 && layer.stride > 0 && layer.padding >= 0, "window of layer {}", layer.name);
-  if (std::min(src[1], src[2]) + 2 * layer.padding < layer.kernel) {
+  QTRAIN_CHECK(layer.kernel > 0 && layer.stride > 0 && layer.padding >= 0 && layer.end_padding >= 0,
+               "window of layer {}", layer.name);
+  if (std::min(src[1], src[2]) + 2 * layer.padding + layer.end_padding < layer.kernel) {
     fail(ExitCode::usage,
          "layer {} of {}: its {}x{} window does not fit its {} input padded by {}; use images larger than {}",
          layer.name, graph.name, layer.kernel, layer.kernel, to_string(src), layer.padding,
@@ -102,6 +103,9 @@ Shape layer_shape(const Graph& graph, const Layer& layer, const std::vector<Shap
     case Op::global_average_pool:
       require_image(graph, layer, src(0));
       return {src(0)[0], 1, 1};
+    case Op::local_response_norm:
+      require_image(graph, layer, src(0));
+      return src(0);
     case Op::add:
       return add_shape(graph, layer, src(0), src(1));
     case Op::shortcut_pad:
@@ -121,6 +125,36 @@ Shape weight_shape(const Layer& layer, const Shape& src) {
 bool has_weights(const Layer& layer) { return layer.op == Op::convolution || layer.op == Op::linear; }
 
 }  // namespace
+
+const char* op_name(Op op) {
+  switch (op) {
+    case Op::input:
+      return "input";
+    case Op::convolution:
+      return "convolution";
+    case Op::linear:
+      return "linear";
+    case Op::batch_norm:
+      return "batch norm";
+    case Op::activation:
+      return "activation";
+    case Op::max_pool:
+      return "max pool";
+    case Op::average_pool:
+      return "average pool";
+    case Op::global_average_pool:
+      return "global average pool";
+    case Op::local_response_norm:
+      return "local response norm";
+    case Op::add:
+      return "add";
+    case Op::shortcut_pad:
+      return "shortcut pad";
+    case Op::flatten:
+      break;
+  }
+  return "flatten";
+}
 
 std::vector<Shape> infer_shapes(const Graph& graph) {
   std::vector<Shape> shapes;

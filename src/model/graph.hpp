@@ -18,18 +18,29 @@ enum class Op {
   max_pool,
   average_pool,         ///< excludes padding from the mean
   global_average_pool,  ///< CxHxW -> Cx1x1
+  local_response_norm,  ///< y_c = x_c / n_c^(3/4): see ResponseNorm
   add,                  ///< sum of two inputs of equal shape
   shortcut_pad,  ///< option A of He et al. 2015: every stride-th pixel, missing channels appended as zeros
   flatten,       ///< CxHxW -> (C*H*W), channel slowest
 };
+
+const char* op_name(Op op);  ///< "convolution", "batch norm", ...
 
 /// How a parameter tensor is drawn before training, from RandomStream(seed, initial_weights, tensor index).
 enum class Init {
   he_normal_fan_out,  ///< N(0, sqrt(2 / fan_out))
   he_normal_fan_in,   ///< N(0, sqrt(2 / fan_in))
   uniform_fan_in,     ///< U(+-1 / sqrt(fan_in)), PyTorch's default
-  zeros,
-  ones,
+  truncated_normal,   ///< N(0, deviation), drawn anew until it is within two deviations
+};
+
+/// n_c = bias + alpha * sum of x_j^2 over the channels |j - c| <= radius of the same pixel: TensorFlow's
+/// convention, which does not divide alpha by the size of the window.
+struct ResponseNorm {
+  int radius = 4;
+  double bias = 1;
+  double alpha = 1e-4;
+  bool operator==(const ResponseNorm&) const = default;
 };
 
 /// One node. `inputs` index earlier layers. Unused fields keep their defaults.
@@ -40,10 +51,14 @@ struct Layer {
   int channels = 0;  ///< convolution, linear, shortcut_pad: output channels (features)
   int kernel = 1;    ///< convolution and pooling, square
   int stride = 1;
-  int padding = 0;
+  int padding = 0;                      ///< rows and columns added on all four sides
+  int end_padding = 0;                  ///< as many more below and to the right
   bool bias = false;                    ///< convolution, linear
   bool affine = true;                   ///< batch_norm: learned gamma and beta
+  ResponseNorm response_norm = {};      ///< local_response_norm
   Init init = Init::he_normal_fan_out;  ///< of the weights
+  double deviation = 0;                 ///< of Init::truncated_normal
+  double initial_bias = 0;
   bool operator==(const Layer&) const = default;
 };
 

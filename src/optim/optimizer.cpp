@@ -50,6 +50,8 @@ void OptimizerSpec::read(spec::Reader keys) {
   const OptimizerEntry& entry = pick(keys, name, optimizers(), "update rule");
   keys.field("learning_rate", learning_rate, spec::positive, "rate before the schedule's factor");
   keys.field("weight_decay", weight_decay, spec::non_negative, "L2 decay, added to the gradient");
+  keys.field("decay_only", decay_only,
+             "what decays: weights, biases, batch_norm, or patterns of names; empty: all of these");
   rule = entry.read(keys);
   keys.finish();
 }

@@ -55,11 +55,12 @@ struct ScheduleEntry {
 std::span<const OptimizerEntry> optimizers();
 std::span<const ScheduleEntry> schedules();
 
-/// Reads `train.optimizer`: name, learning_rate, weight_decay and the rule's own keys.
+/// Reads `train.optimizer`: name, learning_rate, weight_decay, decay_only and the rule's own keys.
 struct OptimizerSpec {
   std::string name = "sgd";
   double learning_rate = 0.1;
   double weight_decay = 0;
+  std::vector<std::string> decay_only;  ///< kinds of parameters or patterns of names; empty: all
   std::unique_ptr<Optimizer> rule;
   void read(spec::Reader keys);
 };

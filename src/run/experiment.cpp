@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/threads.hpp"
@@ -24,12 +25,25 @@ void read_train(spec::Reader keys, const model::Graph& graph, TrainSpec& train) 
   keys.field("freeze", train.freeze,
              "what stays as it is: weights, biases, batch_norm, statistics (running ones), quantizers, or "
              "patterns of names");
-  for (const std::string& word : unmatched_freezes(graph, train.freeze))
+  static constexpr std::array<std::string_view, 5> kFrozen = {"weights", "biases", "batch_norm", "statistics",
+                                                              "quantizers"};
+  for (const std::string& word : unmatched_names(graph, train.freeze, kFrozen))
     keys.mistake("freeze",
                  fmt::format("holds '{}', which matches no parameter of the model, must be weights, "
                              "biases, batch_norm, quantizers or a pattern such as 'stage1.*'",
                              word));
-  train.optimizer.read(keys.group("optimizer", "base optimizer"));
+  keys.field(
+      "average_decay", train.average_decay, {.low = 0, .high = 1, .high_open = true},
+      "evaluate the exponential moving average of all learned values, of decay min(this, (1 + t) / (10 + t)) "
+      "after step t; 0: evaluate what is trained");
+  spec::Reader optimizer = keys.group("optimizer", "base optimizer");
+  train.optimizer.read(optimizer);
+  static constexpr std::array<std::string_view, 3> kDecaying = {"weights", "biases", "batch_norm"};
+  for (const std::string& word : unmatched_names(graph, train.optimizer.decay_only, kDecaying))
+    optimizer.mistake("decay_only",
+                      fmt::format("holds '{}', which matches no parameter of the model, must be weights, "
+                                  "biases, batch_norm or a pattern such as 'fc*.weight'",
+                                  word));
   train.schedule.read(keys.group("schedule", "learning rate over time"));
   if (train.label_smoothing > 0 && train.loss != "cross_entropy")
     keys.mistake("label_smoothing", fmt::format("is {}, must be 0 with loss {}: only cross_entropy has it",
@@ -108,8 +122,8 @@ StageSpec read_stage(spec::Reader& root) {
   const datasets::Entry* entry = datasets::find(stage.dataset.name);
   if (entry == nullptr) entry = &datasets::registry().front();  // a mistake already reported
   check_dataset(dataset, stage.dataset, *entry);
-  stage.graph = stage.model.read(root.group("model", "architecture"),
-                                 {entry->channels, entry->height, entry->width}, entry->classes);
+  stage.graph = stage.model.read(root.group("model", "architecture"), stage.dataset.image_shape(*entry),
+                                 entry->classes);
   spec::Reader quantize = root.group("quantize", "what is quantized and how");
   read_quantize(quantize, stage);
   read_train(root.group("train", "how long and by which rule"), stage.graph, stage.train);
@@ -174,9 +188,11 @@ void check_stage(spec::Reader root, const Json& base, const Json& stage) {
   for (const char* key : {"name", "seed", "seeds", "model", "engine", "workers", "expect"})
     if (base.value(key, Json()) != stage.value(key, Json()))
       root.mistake(key, "differs from the experiment's, must be the same in every stage");
-  for (const char* key : {"name", "limit", "if_missing"}) {
-    const Json ours = base.value("dataset", Json::object()).value(key, Json());
-    if (ours != stage.value("dataset", Json::object()).value(key, Json()))
+  for (const std::string key : {"name", "limit", "if_missing", "augment.crop"}) {
+    std::string place = "/dataset/" + key;
+    std::ranges::replace(place, '.', '/');
+    const Json::json_pointer pointer(place);
+    if (base.value(pointer, Json()) != stage.value(pointer, Json()))
       root.mistake("dataset", fmt::format("changes {}, must be the same in every stage", key));
   }
 }
@@ -243,9 +259,14 @@ train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {
   result.options.keep_statistics = std::ranges::count(stage.train.freeze, "statistics") > 0;
   if (!stage.train.freeze.empty())
     result.frozen = [&stage](const engine::ParameterSlot& slot) {
-      return is_frozen(stage.train.freeze, slot);
+      return is_named(stage.train.freeze, slot);
+    };
+  if (!stage.train.optimizer.decay_only.empty())
+    result.decays = [&stage](const engine::ParameterSlot& slot) {
+      return is_named(stage.train.optimizer.decay_only, slot);
     };
   result.loader = &stage.loader;
+  result.average_decay = stage.train.average_decay;
   result.epochs = stage.train.epochs;
   return result;
 }

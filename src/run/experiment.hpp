@@ -2,7 +2,9 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "datasets/dataset.hpp"
@@ -23,6 +25,7 @@ struct TrainSpec {
   std::string loss = "cross_entropy";
   double label_smoothing = 0;
   std::vector<std::string> freeze;
+  double average_decay = 0;
   optim::OptimizerSpec optimizer;
   optim::ScheduleSpec schedule;
 };
@@ -92,11 +95,12 @@ std::vector<std::string> differing_keys(const nlohmann::ordered_json& a, const n
 std::vector<bool> skipped_weights(const model::Graph& graph, const std::vector<std::string>& skip,
                                   std::vector<std::string>& unmatched);
 
-/// Whether `freeze` holds the kind of a slot (weights, biases, batch_norm, quantizers) or a pattern of its
+/// Whether `words` hold the kind of a slot (weights, biases, batch_norm, quantizers) or a pattern of its
 /// name.
-bool is_frozen(const std::vector<std::string>& freeze, const engine::ParameterSlot& slot);
-/// The words of `freeze` that are no kind and match no parameter of the graph.
-std::vector<std::string> unmatched_freezes(const model::Graph& graph, const std::vector<std::string>& freeze);
+bool is_named(const std::vector<std::string>& words, const engine::ParameterSlot& slot);
+/// The words that are none of `kinds` and match no parameter of the graph.
+std::vector<std::string> unmatched_names(const model::Graph& graph, const std::vector<std::string>& words,
+                                         std::span<const std::string_view> kinds);
 
 /// The stage as the trainer takes it, but for the transport; refers to `stage`, which must outlive it.
 train::Stage training_stage(const StageSpec& stage, std::int64_t seed);

@@ -2,7 +2,6 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 
 #include "run/experiment.hpp"
@@ -106,9 +105,9 @@ std::vector<bool> skipped_weights(const model::Graph& graph, const std::vector<s
   return skipped;
 }
 
-bool is_frozen(const std::vector<std::string>& freeze, const engine::ParameterSlot& slot) {
+bool is_named(const std::vector<std::string>& words, const engine::ParameterSlot& slot) {
   using Kind = engine::ParameterSlot::Kind;
-  return std::ranges::any_of(freeze, [&](const std::string& word) {
+  return std::ranges::any_of(words, [&](const std::string& word) {
     if (word == "weights") return slot.kind == Kind::weight;
     if (word == "biases") return slot.kind == Kind::bias;
     if (word == "batch_norm") return slot.kind == Kind::gamma || slot.kind == Kind::beta;
@@ -117,14 +116,12 @@ bool is_frozen(const std::vector<std::string>& freeze, const engine::ParameterSl
   });
 }
 
-std::vector<std::string> unmatched_freezes(const model::Graph& graph,
-                                           const std::vector<std::string>& freeze) {
-  static constexpr std::array<std::string_view, 5> kKinds = {"weights", "biases", "batch_norm", "statistics",
-                                                             "quantizers"};
+std::vector<std::string> unmatched_names(const model::Graph& graph, const std::vector<std::string>& words,
+                                         std::span<const std::string_view> kinds) {
   const std::vector<model::Parameter> parameters = model::parameters(graph);
   std::vector<std::string> unmatched;
-  for (const std::string& word : freeze) {
-    if (std::ranges::find(kKinds, word) != kKinds.end()) continue;
+  for (const std::string& word : words) {
+    if (std::ranges::find(kinds, word) != kinds.end()) continue;
     const bool found = std::ranges::any_of(
         parameters, [&](const model::Parameter& parameter) { return matches(word, parameter.name); });
     if (!found) unmatched.push_back(word);

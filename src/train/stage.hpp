@@ -22,6 +22,9 @@ struct Stage {
   dist::Transport* transport = nullptr;
   const datasets::DatasetSpec* loader = nullptr;             ///< images a step, order, augmentation
   std::function<bool(const engine::ParameterSlot&)> frozen;  ///< not moved by the optimizer; empty: none is
+  std::function<bool(const engine::ParameterSlot&)>
+      decays;                ///< has weight decay; empty: all but learned ones
+  double average_decay = 0;  ///< of the averages that are evaluated instead of the latents; 0: none
   int epochs = 0;
   int index = 0;        ///< 0-based, among the stages
   int first_epoch = 0;  ///< epochs of the stages before

@@ -41,6 +41,20 @@ datasets::DatasetSpec evaluation_loader(const Stage& stage) {
   spec.batch_size = stage.options.batch;
   return spec;
 }
+/// Averages and latents have changed places while it lives.
+class Swapped {
+ public:
+  Swapped(WeightAverage& average, std::span<float> latents) : average_(average), latents_(latents) {
+    average_.swap(latents_);
+  }
+  ~Swapped() { average_.swap(latents_); }
+  Swapped(const Swapped&) = delete;
+  Swapped& operator=(const Swapped&) = delete;
+
+ private:
+  WeightAverage& average_;
+  std::span<float> latents_;
+};
 
 }  // namespace
 
@@ -58,9 +72,11 @@ Trainer::Trainer(Stage stage, const datasets::Dataset& data)
       engine_(*stage_.graph, stage_.quantization, stage_.loss, stage_.options),
       workers_(engine_, *stage_.transport, *stage_.workers, *stage_.gradients, stage_.frozen,
                stage_.options.seed),
-      updater_(engine_, *stage_.optimizer, stage_.frozen),
+      updater_(engine_, *stage_.optimizer, stage_.frozen, stage_.decays),
+      average_(stage_.average_decay),
       train_loader_(data.train, data.normalization, *stage_.loader, true, part_of(stage_)),
       test_loader_(data.test, data.normalization, evaluation_loader(stage_), false) {
+  average_.start(engine_.latents());
   engine_.use_weights(evaluation_context());
   weight_watch_.start(engine_);
 }
@@ -68,6 +84,7 @@ Trainer::Trainer(Stage stage, const datasets::Dataset& data)
 void Trainer::start_from(const std::vector<NamedTensor>& tensors, const std::string& source) {
   loaded_ = load_tensors(engine_, tensors, source);
   workers_.take_statistics();
+  average_.start(engine_.latents());
   engine_.use_weights(evaluation_context());
   weight_watch_.start(engine_);
 }
@@ -115,6 +132,7 @@ void Trainer::update(const datasets::Batch& batch, const quant::WeightContext& n
     check_whole(engine_.locate_non_finite(batch.images, batch.labels), position_.step + 1);
   }
   engine_.settle(now);
+  average_.update(engine_.latents(), position_.step + 1);
 }
 
 /// Returns what any process asks for.
@@ -129,6 +147,7 @@ std::uint32_t Trainer::train_batch(const datasets::Batch& batch, const Asked& as
                              static_cast<std::size_t>(count)),
           count, loaded_);
     workers_.share_learned();
+    average_.start(engine_.latents());
   }
   const Workers::Result result = workers_.train(batch, now, asked);
   check_whole(result.broken, position_.step + 1);
@@ -183,9 +202,22 @@ std::optional<EpochRecord> Trainer::evaluate(const Watch& watch) {
   return record;
 }
 
+/// With the averages in place of the latents, if they are kept; the weights in use after it are again those
+/// of the latents, exactly quantized.
 bool Trainer::evaluate_into(EpochRecord& record, const Watch& watch) {
   workers_.gather_statistics();
   if (!workers_.has_latents()) return true;
+  if (stage_.average_decay <= 0) return evaluate_latents(record, watch);
+  bool finished = false;
+  {
+    const Swapped averages(average_, engine_.latents());
+    finished = evaluate_latents(record, watch);
+  }
+  engine_.use_weights(evaluation_context(), engine::Weights::final);
+  return finished;
+}
+
+bool Trainer::evaluate_latents(EpochRecord& record, const Watch& watch) {
   Sums used;
   engine_.use_weights(evaluation_context());
   const std::vector<float> weights = quantized_used();
@@ -194,7 +226,7 @@ bool Trainer::evaluate_into(EpochRecord& record, const Watch& watch) {
   Sums quantized = used, in_floats = used;
   engine_.use_weights(evaluation_context(), engine::Weights::latent);
   if (quantized_used() != weights && !evaluate_pass(watch, in_floats = Sums{}, false)) return false;
-  finalize();
+  engine_.use_weights(evaluation_context(), engine::Weights::final);
   if (record.change) WeightWatch::quantized(engine_, weights, *record.change);
   if (quantized_used() != weights && !evaluate_pass(watch, quantized = Sums{}, false)) return false;
   const auto accuracy = [](const Sums& sums) { return mean(static_cast<double>(sums.correct), sums.count); };
@@ -265,7 +297,10 @@ bool Trainer::evaluate_pass(const Watch& watch, Sums& sums, bool must_be_finite)
   return true;
 }
 
-void Trainer::finalize() { engine_.use_weights(evaluation_context(), engine::Weights::final); }
+void Trainer::finalize() {
+  average_.copy_to(engine_.latents());
+  engine_.use_weights(evaluation_context(), engine::Weights::final);
+}
 
 void Trainer::add_to_clock(const Clock& earlier) {
   clock_.train_seconds += earlier.train_seconds;

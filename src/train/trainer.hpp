@@ -12,6 +12,7 @@
 #include "tensor/safetensors.hpp"
 #include "train/stage.hpp"
 #include "train/updater.hpp"
+#include "train/weight_average.hpp"
 #include "train/weight_change.hpp"
 #include "train/workers.hpp"
 
@@ -66,7 +67,8 @@ class Diverged final : public Error {
 };
 
 /// Trains one stage. Its state is whole between any two steps: saved and restored there, it goes on to the
-/// same bits.
+/// same bits. With `average_decay` the averages of the latents since the stage began are evaluated, and are
+/// the final weights; training, and a next stage, go on from the latents.
 class Trainer {
  public:
   /// `data` and what `stage` names must outlive it.
@@ -82,7 +84,8 @@ class Trainer {
   std::optional<EpochRecord> run_epoch(const Watch& watch, const Asked& asked = {});
   /// Evaluates the state as it is; only the validation fields are set. Empty if `watch` asked to stop.
   std::optional<EpochRecord> evaluate(const Watch& watch);
-  /// Makes the exactly quantized weights w* = F(u) the used ones.
+  /// Ends training: the averages, if there are any, become the latents, and the exactly quantized weights
+  /// w* = F(u) the used ones.
   void finalize();
 
   /// Everything that the rest of training depends on: latents under their parameter names, optimizer state,
@@ -115,6 +118,7 @@ class Trainer {
   void update(const datasets::Batch& batch, const quant::WeightContext& now);
   bool evaluate_pass(const Watch& watch, Sums& sums, bool must_be_finite);
   bool evaluate_into(EpochRecord& record, const Watch& watch);
+  bool evaluate_latents(EpochRecord& record, const Watch& watch);
   std::vector<float> quantized_used() const;
   void check_whole(const std::string& broken, std::int64_t step) const;
   int epoch_number() const { return stage_.first_epoch + static_cast<int>(position_.epoch) + 1; }
@@ -123,6 +127,7 @@ class Trainer {
   engine::Engine engine_;
   Workers workers_;
   Updater updater_;
+  WeightAverage average_;
   datasets::Loader train_loader_;
   datasets::Loader test_loader_;
   WeightWatch weight_watch_;

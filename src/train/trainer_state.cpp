@@ -32,6 +32,7 @@ std::vector<NamedTensor> Trainer::save() {
   for (const engine::StatisticsSlot& slot : engine_.statistics())
     tensors.push_back(flat_tensor(slot.name, slot.values));
   updater_.save(tensors);
+  average_.save(tensors);
   weight_watch_.save(tensors);
   for (const engine::ParameterSlot& slot : engine_.slots()) {
     if (slot.method == nullptr) continue;
@@ -62,6 +63,7 @@ void Trainer::restore(const SafetensorsFile& file) {
   for (const engine::StatisticsSlot& slot : engine_.statistics())
     restore_floats(file, slot.name, slot.values);
   updater_.restore(file);
+  average_.restore(file);
   weight_watch_.restore(file);
   for (const engine::ParameterSlot& slot : engine_.slots()) {
     if (slot.method == nullptr) continue;

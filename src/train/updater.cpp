@@ -1,30 +1,42 @@
 #include "train/updater.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "train/checkpoint.hpp"
 
 namespace qtrain::train {
 
-Updater::Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer,
-                 const std::function<bool(const engine::ParameterSlot&)>& frozen)
-    : engine_(engine), optimizer_(optimizer), names_(optimizer.rule->slot_names()) {
+Updater::Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer, const Choice& frozen,
+                 Choice decays)
+    : engine_(engine),
+      optimizer_(optimizer),
+      decays_(std::move(decays)),
+      names_(optimizer.rule->slot_names()) {
   for (std::size_t i = 0; i < names_.size(); ++i) state_.emplace_back(engine.latents().size());
   for (const engine::ParameterSlot& slot : engine.slots()) {
     if (frozen && frozen(slot)) continue;
-    const bool decays = slot.kind != engine::ParameterSlot::Kind::learned;
+    const double decay = weight_decay(slot);
     const double factor = slot.learning_rate_factor;
     Run* last = runs_.empty() ? nullptr : &runs_.back();
-    if (last != nullptr && last->decays == decays && last->rate_factor == factor &&
+    if (last != nullptr && last->weight_decay == decay && last->rate_factor == factor &&
         last->offset + last->size == slot.offset)
       last->size += slot.size;
     else
-      runs_.push_back(
-          {.offset = slot.offset, .size = slot.size, .rate_factor = factor, .decays = decays, .slots = {}});
+      runs_.push_back({.offset = slot.offset,
+                       .size = slot.size,
+                       .rate_factor = factor,
+                       .weight_decay = decay,
+                       .slots = {}});
   }
   for (Run& run : runs_)
     for (AlignedBuffer<float>& array : state_)
       run.slots.push_back(array.span().subspan(run.offset, run.size));
+}
+
+double Updater::weight_decay(const engine::ParameterSlot& slot) const {
+  if (slot.kind == engine::ParameterSlot::Kind::learned || (decays_ && !decays_(slot))) return 0;
+  return optimizer_.weight_decay;
 }
 
 void Updater::step(double learning_rate, std::int64_t step) {
@@ -39,7 +51,7 @@ void Updater::step(double learning_rate, std::int64_t step) {
                              .g = gradients.subspan(run.offset, run.size),
                              .slots = run.slots,
                              .learning_rate = learning_rate * run.rate_factor,
-                             .weight_decay = run.decays ? optimizer_.weight_decay : 0,
+                             .weight_decay = run.weight_decay,
                              .step = step});
 }
 

@@ -11,13 +11,19 @@ namespace qtrain::train {
 
 /// Applies the base optimizer to all latents and owns its state. Neighbouring slots with equal settings are
 /// updated as one run of memory. Weight decay goes to weights, biases and batch-norm parameters, as the
-/// papers' codes do, not to learned quantizer values; those have their own rate factor and gradient limit.
+/// papers' codes do, or to some of them; never to learned quantizer values, which have their own rate factor
+/// and gradient limit.
 class Updater {
  public:
+  using Choice = std::function<bool(const engine::ParameterSlot&)>;
+
   /// `engine` and `optimizer` must outlive it. Slots for which `frozen` (may be empty) is true stay as they
-  /// are.
-  Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer,
-          const std::function<bool(const engine::ParameterSlot&)>& frozen = {});
+  /// are; those for which `decays` (may be empty) is false have no weight decay.
+  Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer, const Choice& frozen = {},
+          Choice decays = {});
+
+  /// What of u the optimizer adds to the slot's gradient; 0: it does not decay.
+  double weight_decay(const engine::ParameterSlot& slot) const;
 
   /// One step with the engine's gradients (those of learned values are clamped in place). `step` is 0-based.
   void step(double learning_rate, std::int64_t step);
@@ -32,12 +38,13 @@ class Updater {
     std::size_t offset = 0;
     std::size_t size = 0;
     double rate_factor = 1;
-    bool decays = false;
+    double weight_decay = 0;
     std::vector<std::span<float>> slots;
   };
 
   engine::Engine& engine_;
   const optim::OptimizerSpec& optimizer_;
+  Choice decays_;
   std::vector<std::string> names_;
   std::vector<AlignedBuffer<float>> state_;
   std::vector<Run> runs_;

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cmath>
 #include <numeric>
 #include <thread>
 
@@ -112,10 +114,48 @@ TEST_CASE("loader: an image is augmented by seed, epoch and sample, wherever its
     for (std::size_t i = 0; i < copy.labels.size(); ++i) {
       const int sample = copy.labels[i];
       renderer.render(&images.pixels[static_cast<std::size_t>(sample) * 16],
-                      draw_placement(epoch, sample, 2, true), wanted.data());
+                      draw_placement(epoch, sample, {-2, 2, -2, 2}, true), {}, wanted.data());
       REQUIRE(std::equal(wanted.begin(), wanted.end(),
                          copy.images.begin() + static_cast<std::ptrdiff_t>(i * 16)));
     }
+}
+
+TEST_CASE(
+    "loader: crops are anywhere in training and in the centre in evaluation; colours change in training") {
+  Images images = numbered(1);  // pixel p of the one image is p
+  for (int p = 0; p < 16; ++p) images.pixels[static_cast<std::size_t>(p)] = static_cast<std::uint8_t>(p);
+  DatasetSpec spec = batches_of(1);
+  spec.augment.crop = 3;
+  const auto first_pixel = [&](bool training, int epoch) {
+    Loader loader(images, kPlain, spec, training);
+    loader.start({.seed = 1, .epoch = epoch});
+    const std::vector<Copy> copies = rest_of_epoch(loader);
+    REQUIRE(copies.size() == 1);
+    REQUIRE(copies[0].images.size() == 9);
+    return copies[0].images[0];
+  };
+  std::array<int, 16> seen{};
+  for (int epoch = 0; epoch < 100; ++epoch)
+    ++seen[static_cast<std::size_t>(std::lround(first_pixel(true, epoch)))];
+  for (std::size_t p = 0; p < 16; ++p) CHECK((seen[p] > 0) == (p % 4 < 2 && p < 8));
+  CHECK(first_pixel(false, 1) == 0);  // of one pixel too many, the last goes
+  spec.augment.crop = 2;
+  Loader centre(images, kPlain, spec, false);
+  centre.start({});
+  const std::vector<float> cut = rest_of_epoch(centre)[0].images;
+  const std::vector<float> wanted = {5, 6, 9, 10};
+  for (std::size_t i = 0; i < 4; ++i) CHECK(cut[i] == doctest::Approx(wanted[i]).epsilon(1e-5));
+
+  spec.augment.crop = 3;
+  spec.augment.brightness = 5;
+  CHECK(first_pixel(false, 1) == 0);
+  const float brighter = first_pixel(true, 1);
+  CHECK(std::abs(brighter - std::round(brighter)) > 1e-3f);
+  spec.standardize = "image";
+  const Images whole = numbered(3);  // of one colour each: all zero
+  Loader flat(whole, kPlain, spec, false);
+  flat.start({});
+  for (const Copy& copy : rest_of_epoch(flat)) CHECK(copy.images == std::vector<float>(9, 0.0f));
 }
 
 TEST_CASE("loader: an epoch begun at batch k, also in the middle of another, goes on as the whole one does") {

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/random.hpp"
+
 namespace qtrain::datasets {
 namespace {
 
@@ -41,18 +43,60 @@ TEST_CASE("placement: shifts uniform in [-p, p], flips one in two, each independ
   std::array<int, 9> down{}, right{};
   int flips = 0;
   for (int sample = 0; sample < 9000; ++sample) {
-    const Placement both = draw_placement({.seed = 5, .epoch = 1}, sample, 4, true);
+    constexpr Shifts kFour{-4, 4, -4, 4};
+    const Placement both = draw_placement({.seed = 5, .epoch = 1}, sample, kFour, true);
     ++down[static_cast<std::size_t>(both.down + 4)];
     ++right[static_cast<std::size_t>(both.right + 4)];
     flips += both.flip;
-    const Placement only_flip = draw_placement({.seed = 5, .epoch = 1}, sample, 0, true);
-    const Placement only_crop = draw_placement({.seed = 5, .epoch = 1}, sample, 4, false);
+    const Placement only_flip = draw_placement({.seed = 5, .epoch = 1}, sample, {}, true);
+    const Placement only_crop = draw_placement({.seed = 5, .epoch = 1}, sample, kFour, false);
     REQUIRE((only_flip.down == 0 && only_flip.right == 0 && only_flip.flip == both.flip));
     REQUIRE((only_crop.down == both.down && only_crop.right == both.right && !only_crop.flip));
   }
   for (const int times : down) CHECK(std::abs(times - 1000) < 150);
   for (const int times : right) CHECK(std::abs(times - 1000) < 150);
   CHECK(std::abs(flips - 4500) < 240);
+}
+
+TEST_CASE("placement: flip, down and right, drawn in this order from the stream of the sample") {
+  for (int sample = 0; sample < 50; ++sample) {
+    RandomStream random(7, Purpose::augmentation, 3, static_cast<std::uint32_t>(sample));
+    const bool flip = random.below(2) == 1;
+    const int down = static_cast<int>(random.below(9)) - 4, right = static_cast<int>(random.below(9)) - 4;
+    const Placement placement = draw_placement({.seed = 7, .epoch = 3}, sample, {-4, 4, -4, 4}, true);
+    CHECK((placement.flip == flip && placement.down == down && placement.right == right));
+  }
+}
+
+TEST_CASE("placement: crops begin anywhere from the first to the last place") {
+  std::array<int, 9> down{}, right{};
+  for (int sample = 0; sample < 9000; ++sample) {
+    const Placement placement = draw_placement({.seed = 5, .epoch = 1}, sample, {0, 8, 0, 2}, false);
+    ++down[static_cast<std::size_t>(placement.down)];
+    ++right[static_cast<std::size_t>(placement.right)];
+  }
+  for (const int times : down) CHECK(std::abs(times - 1000) < 150);
+  for (std::size_t k = 0; k < 9; ++k) CHECK((k < 3 ? std::abs(right[k] - 3000) < 250 : right[k] == 0));
+}
+
+TEST_CASE("colours: uniform in their ranges, each independent of the other's") {
+  const std::array<double, 2> range = {0.2, 1.8};
+  double brightness = 0, squares = 0, contrast = 0;
+  for (int sample = 0; sample < 10000; ++sample) {
+    const EpochOrder order{.seed = 5, .epoch = 1};
+    const Colours both = draw_colours(order, sample, 63, range);
+    REQUIRE(std::abs(both.brightness) <= 63.0f / 255.0f);
+    REQUIRE((both.contrast >= 0.2f && both.contrast <= 1.8f));
+    brightness += both.brightness;
+    squares += static_cast<double>(both.brightness) * both.brightness;
+    contrast += both.contrast;
+    const Colours one = draw_colours(order, sample, 63, {}), other = draw_colours(order, sample, 0, range);
+    REQUIRE((one.brightness == both.brightness && one.contrast == 1));
+    REQUIRE((other.brightness == 0 && other.contrast == both.contrast));
+  }
+  CHECK(std::abs(brightness / 10000) < 0.008);  // 5 standard deviations
+  CHECK(squares / 10000 == doctest::Approx(63.0 / 255 * 63 / 255 / 3).epsilon(0.05));
+  CHECK(contrast / 10000 == doctest::Approx(1).epsilon(0.025));
 }
 
 }  // namespace

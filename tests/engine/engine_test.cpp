@@ -336,6 +336,79 @@ TEST_CASE("nothing but the 19 channels gets into the sums") {
   }
 }
 
+// Codes are +-1 and stand for +-0.5: squares of the codes would be four times too large.
+TEST_CASE("a response norm of quantized activations is that of the values, not of the codes") {
+  Net net({19, 3, 3}, 171);
+  net.act();
+  net.response_norm({.radius = 4, .bias = 1, .alpha = 2});
+  net.flatten();
+  Engine engine(net.graph, sign_everything(net.graph), {}, {.shard = 2, .batch = 3, .poison = true});
+  const Data data(net.graph, 3);
+  engine.use_weights({});
+  const std::vector<float> logits = engine.logits(data.images, 3);
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const std::size_t channel = i % 171 / 9, first = channel < 4 ? 0 : channel - 4;
+    const std::size_t count = std::min<std::size_t>(channel + 4, 18) - first + 1;
+    const double value = data.images[i] < 0 ? -0.5 : 0.5;
+    const double expected = value / std::pow(1 + 2 * 0.25 * static_cast<double>(count), 0.75);
+    CHECK(logits[i] == doctest::Approx(expected).epsilon(1e-6));
+  }
+}
+
+TEST_CASE("response norm: no bit depends on threads, the arena, or codes convolved as integers") {
+  for (const int width : {16, 19}) {
+    Net net({3, 6, 6}, 4);
+    net.conv(width, 3, 1, 1);
+    net.norm(true);
+    const int codes = net.act();
+    const int product = net.conv(width, 3, 1, 1, false, {codes});
+    net.sum(product, net.response_norm({.alpha = 0.3}, {codes}));
+    net.act();
+    net.pool(model::Op::max_pool, 3, 2, 0, 1);
+    net.response_norm({.alpha = 0.3});
+    net.flatten();
+    net.linear(4);
+    Quantization q = sign_everything(net.graph);
+    q.weights.front() = nullptr;
+    const Outcome one = train_some(net.graph, q, {.threads = 1, .shard = 4, .batch = 14}, 14);
+    CHECK(one == train_some(net.graph, q, {.threads = 3, .shard = 4, .batch = 14, .poison = true}, 14));
+    CHECK(one == train_some(net.graph, q, {.threads = 2, .shard = 4, .batch = 14, .low_bit = false}, 14));
+  }
+}
+
+TEST_CASE("a max pool padded at the end sees the first pixels unpadded, the last ones alone") {
+  Net net({1, 4, 4}, 4);
+  net.pool(model::Op::max_pool, 3, 2, 0, 1);
+  net.flatten();
+  Engine engine(net.graph, {}, {}, {.shard = 1, .batch = 1});
+  engine.use_weights({});
+  const std::vector<float> image = {9, 1, 2,  3,  //
+                                    1, 1, 1,  1,  //
+                                    1, 5, -4, -3, 7, 1, -2, -1};
+  CHECK(engine.logits(image, 1) == std::vector<float>{9, 3, 7, -1});
+}
+
+TEST_CASE("truncated normal: within two deviations, of the right spread; biases start where they should") {
+  Net net({3, 8, 8}, 4);
+  net.conv(64, 5, 1, 2, true);
+  net.flatten();
+  net.linear(4);
+  model::Layer& layer = net.graph.layers[1];
+  layer.init = model::Init::truncated_normal;
+  layer.deviation = 0.05;
+  layer.initial_bias = 0.1;
+  Engine engine(net.graph, {}, {}, {});
+  double squares = 0;
+  for (const float w : engine.used(engine.slots()[0])) {
+    REQUIRE(std::abs(w) < 0.1f);
+    squares += static_cast<double>(w) * w;
+  }
+  // The deviation of a normal cut at two of its own is 0.8796; 4800 draws know it to 1 %.
+  CHECK(std::sqrt(squares / 4800) == doctest::Approx(0.8796 * 0.05).epsilon(0.04));
+  for (const float b : engine.used(engine.slots()[1])) CHECK(b == 0.1f);
+  for (const float b : engine.used(engine.slots()[3])) CHECK(b == 0.0f);
+}
+
 TEST_CASE("evaluation uses the running statistics") {
   Net net({3, 6, 6}, 4);
   net.conv(8, 3, 1, 1, true);

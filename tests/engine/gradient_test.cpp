@@ -108,6 +108,40 @@ TEST_CASE("finite differences: pooling") {
     }
 }
 
+TEST_CASE("finite differences: local response norm, after a convolution and after an activation") {
+  for (const int channels : {3, 16, 19, 70})
+    for (const int radius : {1, 4}) {
+      CAPTURE(channels);
+      CAPTURE(radius);
+      Net net({2, 6, 6}, 4);
+      net.conv(channels, 3, 1, 1, true);
+      net.response_norm({.radius = radius, .bias = 1, .alpha = 0.3});
+      net.conv(channels, 3, 2, 1, true);
+      net.act();
+      net.response_norm({.radius = radius, .bias = 2, .alpha = 0.5});
+      net.flatten();
+      net.linear(4);
+      check_gradients(net);
+    }
+}
+
+// The order of cifarnet's two blocks; few windows, so that none changes its largest pixel within the step.
+TEST_CASE("finite differences: pools padded at the end alone, before and after a local response norm") {
+  for (const int channels : {3, 16, 19}) {
+    CAPTURE(channels);
+    Net net({2, 8, 8}, 4);
+    net.conv(channels, 5, 1, 2, true);
+    net.pool(Op::max_pool, 3, 2, 0, 1);
+    net.response_norm({.alpha = 0.3});
+    net.conv(channels, 5, 1, 2, true);
+    net.response_norm({.alpha = 0.3});
+    net.pool(Op::max_pool, 3, 2, 0, 1);
+    net.flatten();
+    net.linear(4);
+    check_gradients(net);
+  }
+}
+
 TEST_CASE("finite differences: residual blocks, both shortcuts") {
   for (const int width : {16, 19})
     for (const bool option_a : {true, false}) {

@@ -40,9 +40,20 @@ struct Net {
   int act(std::vector<int> from = {}) {
     return add({.name = "act", .op = model::Op::activation, .inputs = std::move(from)});
   }
-  int pool(model::Op op, int kernel = 1, int stride = 1, int padding = 0) {
-    return add(
-        {.name = "pool", .op = op, .inputs = {}, .kernel = kernel, .stride = stride, .padding = padding});
+  int pool(model::Op op, int kernel = 1, int stride = 1, int padding = 0, int end_padding = 0) {
+    return add({.name = "pool",
+                .op = op,
+                .inputs = {},
+                .kernel = kernel,
+                .stride = stride,
+                .padding = padding,
+                .end_padding = end_padding});
+  }
+  int response_norm(const model::ResponseNorm& norm, std::vector<int> from = {}) {
+    return add({.name = "lrn",
+                .op = model::Op::local_response_norm,
+                .inputs = std::move(from),
+                .response_norm = norm});
   }
   int sum(int x, int y) { return add({.name = "add", .op = model::Op::add, .inputs = {x, y}}); }
   int shortcut(int from, int channels, int stride) {

@@ -10,8 +10,9 @@ namespace qtrain::kernels {
 namespace {
 
 bool is_complete(const Kernels& k) {
-  return k.affine && k.affine_add && k.affine_pair && k.moments && k.products && k.lane_sums && k.add &&
-         k.tree_sum && k.relu && k.ceil_codes && k.window && k.sign && k.all_finite && k.multiply_add_burn;
+  return k.affine && k.affine_add && k.affine_pair && k.moments && k.products && k.lane_sums &&
+         k.response_norm && k.response_norm_backward && k.add && k.tree_sum && k.relu && k.ceil_codes &&
+         k.window && k.sign && k.all_finite && k.multiply_add_burn;
 }
 
 std::string refusal(const char* isa) {

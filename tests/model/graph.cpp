@@ -58,6 +58,18 @@ TEST_CASE("average pool counts padding in its shape") {
   CHECK(infer_shapes(graph)[1] == Shape{2, 3, 3});
 }
 
+TEST_CASE("end padding is added once, and a response norm keeps its input's shape") {
+  Builder net("net", {2, 6, 5}, 10);
+  const int x = net.max_pool("pool", Builder::kInput, {.size = 3, .stride = 2, .end_padding = 1});
+  net.local_response_norm("norm", x, {});
+  const std::vector<Shape> shapes = infer_shapes(net.take());
+  CHECK(shapes == std::vector<Shape>{{2, 6, 5}, {2, 3, 2}, {2, 3, 2}});
+
+  Builder flat("net", {1, 4, 4}, 2);
+  flat.local_response_norm("norm", flat.flatten("flatten", Builder::kInput), {});
+  CHECK(contains(refusal(flat.take()), "layer norm of net: needs an image CxHxW but its input is 16"));
+}
+
 TEST_CASE("a stride-2 shortcut has the shape of a padded stride-2 convolution at any size") {
   for (std::int64_t size = 1; size < 10; ++size) {
     Builder net("net", {3, size, size}, 10);

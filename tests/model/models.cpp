@@ -74,8 +74,11 @@ TEST_CASE("every model: unique names, logits last, every layer used once or more
   }
 }
 
-TEST_CASE("every model: he_normal_fan_out for convolutions, uniform_fan_in and bias for linear layers") {
+TEST_CASE(
+    "every model but cifarnet: he_normal_fan_out for convolutions, uniform_fan_in and bias for linear "
+    "layers") {
   for (const Entry& entry : registry()) {
+    if (std::string(entry.name) == "cifarnet") continue;
     for (const Layer& layer : read_model(std::string("name: ") + entry.name, kCifar).layers) {
       CAPTURE(entry.name);
       CAPTURE(layer.name);
@@ -338,6 +341,56 @@ TEST_CASE("mlp: batch norm on the outputs") {
   CHECK(read_model("{name: mlp, output_batch_norm: false}", kMnist) == read_model("name: mlp", kMnist));
   const Graph alone = read_model("{name: mlp, batch_norm: false, output_batch_norm: true}", kMnist);
   CHECK(names_of(alone, Op::batch_norm) == std::vector<std::string>{"bn3"});
+}
+
+TEST_CASE("cifarnet: parameters, order of the layers, sizes") {
+  const Graph graph = read_model("name: cifarnet", {3, 24, 24});
+  std::vector<std::size_t> counts;
+  for (const Parameter& parameter : parameters(graph)) counts.push_back(element_count(parameter.shape));
+  CHECK(counts == std::vector<std::size_t>{4800, 64, 102400, 64, 884736, 384, 73728, 192, 1920, 10});
+  const std::vector<std::string> names = {"input", "conv1", "act1",  "pool1", "norm1",
+                                          "conv2", "act2",  "norm2", "pool2", "flatten",
+                                          "fc3",   "act3",  "fc4",   "act4",  "softmax"};
+  CHECK(std::ranges::equal(graph.layers, names, {}, &Layer::name));
+  const std::vector<Shape> shapes = infer_shapes(graph);
+  CHECK(shapes[2] == Shape{64, 24, 24});
+  CHECK(shapes[4] == Shape{64, 12, 12});
+  CHECK(shapes[7] == Shape{64, 12, 12});
+  CHECK(shapes[8] == Shape{64, 6, 6});
+  CHECK(find(graph, "norm1").response_norm == ResponseNorm{.radius = 4, .bias = 1, .alpha = 0.001 / 9});
+  CHECK(parameter_count(read_model("{name: cifarnet, filters: 19}", {3, 24, 24}, 100)) ==
+        75 * 19 + 19 + 475 * 19 + 19 + 36 * 19 * 384 + 384 + 385 * 192 + 193 * 100);
+}
+
+TEST_CASE("cifarnet: how weights and biases start") {
+  const Graph graph = read_model("name: cifarnet", {3, 24, 24});
+  const auto starts = [&](const char* name, double deviation, double bias) {
+    const Layer& layer = find(graph, name);
+    CHECK_MESSAGE((layer.init == Init::truncated_normal && layer.deviation == deviation &&
+                   layer.initial_bias == bias && layer.bias),
+                  name);
+  };
+  starts("conv1", 0.05, 0);
+  starts("conv2", 0.05, 0.1);
+  starts("fc3", 0.04, 0.1);
+  starts("fc4", 0.04, 0.1);
+  starts("softmax", 1.0 / 192, 0);
+}
+
+// SAME gives ceil(size / 2) pixels; of the padding that takes, the smaller half comes first.
+TEST_CASE("cifarnet: pools halve every size, rounding up, and pad as little as that takes") {
+  for (std::int64_t size = 1; size <= 33; ++size) {
+    CAPTURE(size);
+    const Graph graph = read_model("name: cifarnet", {3, size, size});
+    const std::vector<Shape> shapes = infer_shapes(graph);
+    CHECK(shapes[3] == Shape{64, (size + 1) / 2, (size + 1) / 2});
+    CHECK(shapes[8] == Shape{64, (size + 3) / 4, (size + 3) / 4});
+    const Layer& pool = find(graph, "pool1");
+    const std::int64_t all = ((size + 1) / 2 - 1) * 2 + 3 - size;
+    CHECK(pool.padding == all / 2);
+    CHECK(pool.end_padding == all - 2 * (all / 2));
+  }
+  CHECK(contains(mistakes_of("name: cifarnet", {3, 24, 32}), "needs square images, not 3x24x32"));
 }
 
 }  // namespace qtrain::model

@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "run/json_text.hpp"
 #include "run/run.hpp"
+#include "train/updater.hpp"
 
 namespace qtrain::run {
 namespace {
@@ -71,6 +72,13 @@ TEST_CASE("rules between keys") {
   CHECK(holds(mistakes("{}", {"train.epochs=3", "train.schedule.warmup_epochs=4"}),
               "at least schedule.warmup_epochs"));
   CHECK(holds(mistakes("{}", {"seeds=[1, 2, 1]"}), "distinct"));
+}
+
+TEST_CASE("the model's input is what the data set's section makes of its images") {
+  const ExperimentSpec experiment =
+      read("{dataset: {augment: {crop: 24, crop_padding: 4}}, model: {name: cifarnet}}");
+  CHECK(experiment.stages[0].graph.input == Shape{3, 24, 24});
+  CHECK(read("{model: {name: cifarnet}}").stages[0].graph.input == Shape{3, 32, 32});
 }
 
 TEST_CASE("the resolved spec reads back to itself and leaves out what changes no result") {
@@ -167,13 +175,34 @@ TEST_CASE("freeze takes kinds of parameters and patterns") {
   weight.kind = ParameterSlot::Kind::weight;
   alpha.name = "act.alpha";
   alpha.kind = ParameterSlot::Kind::learned;
-  CHECK(is_frozen({"biases", "weights"}, weight));
-  CHECK_FALSE(is_frozen({"weights", "biases", "batch_norm"}, alpha));
-  CHECK(is_frozen({"quantizers"}, alpha));
-  CHECK(is_frozen({"fc.*"}, weight));
+  CHECK(is_named({"biases", "weights"}, weight));
+  CHECK_FALSE(is_named({"weights", "biases", "batch_norm"}, alpha));
+  CHECK(is_named({"quantizers"}, alpha));
+  CHECK(is_named({"fc.*"}, weight));
   CHECK_THROWS_WITH_AS(read("{train: {freeze: [wieghts]}}"), doctest::Contains("freeze: holds 'wieghts'"),
                        Error);
   CHECK(training_stage(read("{train: {freeze: [weights]}}").stages[0], 1).optimizer != nullptr);
+}
+
+TEST_CASE("decay_only takes kinds of parameters and patterns") {
+  const ExperimentSpec experiment = read(
+      "{model: {name: cifarnet}, train: {optimizer: {weight_decay: 0.004, decay_only: [fc3.weight, "
+      "fc4.*]}}}");
+  const train::Stage stage = training_stage(experiment.stages[0], 1);
+  engine::Engine engine(*stage.graph, stage.quantization, stage.loss, stage.options);
+  const train::Updater updater(engine, *stage.optimizer, stage.frozen, stage.decays);
+  std::vector<std::string> decaying;
+  for (const engine::ParameterSlot& slot : engine.slots()) {
+    CHECK((updater.weight_decay(slot) == 0 || updater.weight_decay(slot) == 0.004));
+    if (updater.weight_decay(slot) > 0) decaying.push_back(slot.name);
+  }
+  CHECK(decaying == std::vector<std::string>{"fc3.weight", "fc4.weight", "fc4.bias"});
+  CHECK_FALSE(training_stage(read("{}").stages[0], 1).decays);
+  CHECK(mistakes("{train: {optimizer: {decay_only: [weights, batch_norm]}}}").empty());
+  for (const char* word : {"wieghts", "quantizers"})
+    CHECK(holds(mistakes(fmt::format("train: {{optimizer: {{decay_only: [{}]}}}}", word)),
+                fmt::format("t.yaml:1:33: train.optimizer.decay_only: holds '{}', which matches no parameter",
+                            word)));
 }
 
 TEST_CASE("stages are laid over the spec; what must stay the same is checked") {
@@ -194,6 +223,7 @@ TEST_CASE("stages are laid over the spec; what must stay the same is checked") {
   CHECK(holds(mistakes("stages: [{seed: 4}]\n"), "t.yaml:1:17: seed: differs"));
   CHECK(holds(mistakes("stages: [{model: {name: mlp}}]\n"), "model: differs"));
   CHECK(holds(mistakes("stages: [{dataset: {name: cifar10}}]\n"), "changes name"));
+  CHECK(holds(mistakes("stages: [{dataset: {augment: {crop: 24}}}]\n"), "changes augment.crop"));
   CHECK(holds(mistakes("stages: [{train: {epoch: 4}}]\n"), "train.epoch: unknown key"));
   CHECK(mistakes("stages: [{dataset: {batch_size: 64, augment: {flip: true}}}]\n").empty());
 }

@@ -32,7 +32,7 @@ struct Experiment {
     spec::Reader root = document.root();
     dataset.read(root.group("dataset", ""));
     loaded = datasets::load(dataset);
-    graph = model.read(root.group("model", ""), {3, 32, 32}, 10);
+    graph = model.read(root.group("model", ""), dataset.image_shape(*datasets::find(dataset.name)), 10);
     weights.read(root.group("weights", ""));
     activations.read(root.group("activations", ""));
     gradients.read(root.group("gradients", ""));
@@ -66,10 +66,12 @@ struct Experiment {
     result.optimizer = &optimizer;
     result.schedule = &schedule;
     result.loader = &loader;
+    result.average_decay = average_decay;
     result.epochs = epochs;
     return result;
   }
 
+  double average_decay = 0;
   datasets::DatasetSpec dataset, loader;
   datasets::Loaded loaded;
   model::ModelSpec model;

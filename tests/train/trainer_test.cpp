@@ -31,8 +31,9 @@ TEST_CASE("training lowers the loss and binary weights stay binary") {
 }
 
 TEST_CASE("stopped after any batch, saved and restored elsewhere, training goes on to the same bits") {
-  for (const Words& rule : {kSgd, kAdam}) {
-    const Experiment experiment(kQuantized + rule);
+  for (const auto& [rule, decay] : {std::pair{kSgd, 0.0}, std::pair{kAdam, 0.0}, std::pair{kAdam, 0.5}}) {
+    Experiment experiment(kQuantized + rule);
+    experiment.average_decay = decay;
     Trainer whole(experiment.stage(), experiment.loaded.dataset);
     std::vector<EpochRecord> expected;
     while (!whole.finished()) expected.push_back(*whole.run_epoch(go_on));
@@ -51,6 +52,30 @@ TEST_CASE("stopped after any batch, saved and restored elsewhere, training goes 
       CHECK_MESSAGE(same_bytes(second.save(), end), "stopped after " << stop_after);
     }
   }
+}
+
+TEST_CASE("cifarnet learns with all that its papers train it with, and resumes to the same bits") {
+  Experiment experiment({"model={name: cifarnet, filters: 16}",
+                         "optimizer={name: adam, learning_rate: 1.0e-3}",
+                         "dataset.augment={crop: 24, flip: true, brightness: 63, contrast: [0.2, 1.8]}",
+                         "dataset.standardize=image"});
+  experiment.average_decay = 0.9;
+  Trainer whole(experiment.stage(16), experiment.loaded.dataset);
+  std::vector<EpochRecord> expected;
+  while (!whole.finished()) expected.push_back(*whole.run_epoch(go_on));
+  CHECK(expected.back().train_loss < 0.95 * expected.front().train_loss);
+
+  int batches = 0;
+  const Watch stop = [&](const Progress& progress) { return !progress.training || ++batches != 8; };
+  Trainer first(experiment.stage(16), experiment.loaded.dataset);
+  std::vector<EpochRecord> records;
+  while (const std::optional<EpochRecord> record = first.run_epoch(stop)) records.push_back(*record);
+  Trainer second(experiment.stage(16, 2), experiment.loaded.dataset);
+  second.restore({.tensors = first.save(), .metadata = {}});
+  while (!second.finished()) records.push_back(*second.run_epoch(go_on));
+  REQUIRE(records.size() == expected.size());
+  for (std::size_t i = 0; i < records.size(); ++i) CHECK(numbers(records[i]) == numbers(expected[i]));
+  CHECK(same_bytes(second.save(), whole.save()));
 }
 
 TEST_CASE("a checkpoint that does not fit is refused") {

@@ -46,6 +46,18 @@ TEST_CASE(
   CHECK(learned);
 
   std::ranges::fill(engine.latents(), 1.0f);
+  std::ranges::fill(engine.gradients(), 8.0f);
+  Updater first_only(engine, optimizer, {}, [](const auto& slot) { return slot.name == "fc1.weight"; });
+  first_only.step(0.25, 0);
+  for (const engine::ParameterSlot& slot : engine.slots()) {
+    const bool decays = slot.name == "fc1.weight";
+    CHECK_MESSAGE(first_only.weight_decay(slot) == (decays ? 0.5 : 0), slot.name);
+    const float expected = slot.kind == Kind::learned ? 0.75f : decays ? -1.125f : -1.0f;
+    for (const float u : engine.latents().subspan(slot.offset, slot.size))
+      CHECK_MESSAGE(u == expected, slot.name);
+  }
+
+  std::ranges::fill(engine.latents(), 1.0f);
   Updater quantizers_only(engine, optimizer, [](const auto& slot) { return slot.kind != Kind::learned; });
   quantizers_only.step(0.25, 0);
   for (const engine::ParameterSlot& slot : engine.slots())
