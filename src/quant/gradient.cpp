@@ -40,6 +40,9 @@ void GradientSpec::read(spec::Reader keys) {
              "gradients cut to this many standard deviations of their tensor first; 0: not at all");
   keys.field("biases", biases, "quantize gradients of biases too; those of batch norm stay floats");
   keys.field("smallest", smallest, spec::at_least(1), "tensors with fewer values than this stay floats");
+  keys.field(
+      "decay", decay,
+      "workers add weight decay, of the weights in use, before they quantize; else it is the optimizer's");
   make = {};
   if (entry != nullptr) make = entry->read(keys);
   if (entry == nullptr && clip > 0) keys.mistake("clip", "is given, but no gradient is quantized: must be 0");

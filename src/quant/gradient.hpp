@@ -69,6 +69,7 @@ struct GradientSpec {
   double clip = 0;      ///< in standard deviations of the tensor's gradient; 0: none
   bool biases = false;  ///< quantize those of biases, too
   int smallest = 1;     ///< tensors with fewer values travel as floats
+  bool decay = false;   ///< weight decay is part of what is quantized
   GradientMethod make;  ///< empty for `none`
   void read(spec::Reader keys);
 };

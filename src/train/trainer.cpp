@@ -70,9 +70,12 @@ Diverged::Diverged(int at_epoch, std::int64_t at_step, std::string at_layer)
 Trainer::Trainer(Stage stage, const datasets::Dataset& data)
     : stage_(std::move(stage)),
       engine_(*stage_.graph, stage_.quantization, stage_.loss, stage_.options),
-      workers_(engine_, *stage_.transport, *stage_.workers, *stage_.gradients, stage_.frozen,
-               stage_.options.seed),
-      updater_(engine_, *stage_.optimizer, stage_.frozen, stage_.decays),
+      updater_(engine_, *stage_.optimizer, stage_.frozen,
+               stage_.gradients->decay ? Choice([](const auto&) { return false; }) : stage_.decays),
+      workers_(
+          engine_, *stage_.transport, *stage_.workers, *stage_.gradients, stage_.frozen,
+          [this](const auto& slot) { return weight_decay(slot, *stage_.optimizer, stage_.decays); },
+          stage_.options.seed),
       average_(stage_.average_decay),
       train_loader_(data.train, data.normalization, *stage_.loader, true, part_of(stage_)),
       test_loader_(data.test, data.normalization, evaluation_loader(stage_), false) {

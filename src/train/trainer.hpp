@@ -125,8 +125,8 @@ class Trainer {
 
   Stage stage_;
   engine::Engine engine_;
-  Workers workers_;
   Updater updater_;
+  Workers workers_;
   WeightAverage average_;
   datasets::Loader train_loader_;
   datasets::Loader test_loader_;

@@ -7,16 +7,19 @@
 
 namespace qtrain::train {
 
+double weight_decay(const engine::ParameterSlot& slot, const optim::OptimizerSpec& optimizer,
+                    const Choice& decays) {
+  if (slot.kind == engine::ParameterSlot::Kind::learned || (decays && !decays(slot))) return 0;
+  return optimizer.weight_decay;
+}
+
 Updater::Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer, const Choice& frozen,
-                 Choice decays)
-    : engine_(engine),
-      optimizer_(optimizer),
-      decays_(std::move(decays)),
-      names_(optimizer.rule->slot_names()) {
+                 const Choice& decays)
+    : engine_(engine), optimizer_(optimizer), names_(optimizer.rule->slot_names()) {
   for (std::size_t i = 0; i < names_.size(); ++i) state_.emplace_back(engine.latents().size());
   for (const engine::ParameterSlot& slot : engine.slots()) {
     if (frozen && frozen(slot)) continue;
-    const double decay = weight_decay(slot);
+    const double decay = weight_decay(slot, optimizer, decays);
     const double factor = slot.learning_rate_factor;
     Run* last = runs_.empty() ? nullptr : &runs_.back();
     if (last != nullptr && last->weight_decay == decay && last->rate_factor == factor &&
@@ -32,11 +35,6 @@ Updater::Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer, 
   for (Run& run : runs_)
     for (AlignedBuffer<float>& array : state_)
       run.slots.push_back(array.span().subspan(run.offset, run.size));
-}
-
-double Updater::weight_decay(const engine::ParameterSlot& slot) const {
-  if (slot.kind == engine::ParameterSlot::Kind::learned || (decays_ && !decays_(slot))) return 0;
-  return optimizer_.weight_decay;
 }
 
 void Updater::step(double learning_rate, std::int64_t step) {

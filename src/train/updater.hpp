@@ -9,21 +9,24 @@
 
 namespace qtrain::train {
 
+/// A choice among the slots; empty: all.
+using Choice = std::function<bool(const engine::ParameterSlot&)>;
+
+/// What of u the optimizer adds to the slot's gradient. Learned quantizer values never decay, others if
+/// `decays`.
+double weight_decay(const engine::ParameterSlot& slot, const optim::OptimizerSpec& optimizer,
+                    const Choice& decays);
+
 /// Applies the base optimizer to all latents and owns its state. Neighbouring slots with equal settings are
 /// updated as one run of memory. Weight decay goes to weights, biases and batch-norm parameters, as the
 /// papers' codes do, or to some of them; never to learned quantizer values, which have their own rate factor
 /// and gradient limit.
 class Updater {
  public:
-  using Choice = std::function<bool(const engine::ParameterSlot&)>;
-
   /// `engine` and `optimizer` must outlive it. Slots for which `frozen` (may be empty) is true stay as they
   /// are; those for which `decays` (may be empty) is false have no weight decay.
   Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer, const Choice& frozen = {},
-          Choice decays = {});
-
-  /// What of u the optimizer adds to the slot's gradient; 0: it does not decay.
-  double weight_decay(const engine::ParameterSlot& slot) const;
+          const Choice& decays = {});
 
   /// One step with the engine's gradients (those of learned values are clamped in place). `step` is 0-based.
   void step(double learning_rate, std::int64_t step);
@@ -44,7 +47,6 @@ class Updater {
 
   engine::Engine& engine_;
   const optim::OptimizerSpec& optimizer_;
-  Choice decays_;
   std::vector<std::string> names_;
   std::vector<AlignedBuffer<float>> state_;
   std::vector<Run> runs_;

@@ -38,7 +38,8 @@ std::string worker_name(int worker, const char* what) { return fmt::format("work
 
 Workers::Workers(engine::Engine& engine, dist::Transport& transport, const dist::WorkerSpec& spec,
                  const quant::GradientSpec& gradients,
-                 const std::function<bool(const engine::ParameterSlot&)>& frozen, std::uint64_t seed)
+                 const std::function<bool(const engine::ParameterSlot&)>& frozen,
+                 const std::function<double(const engine::ParameterSlot&)>& decay, std::uint64_t seed)
     : engine_(engine),
       transport_(transport),
       spec_(spec),
@@ -47,6 +48,8 @@ Workers::Workers(engine::Engine& engine, dist::Transport& transport, const dist:
   if (spec.count > 1 || gradients.make.exchanged)
     exchange_ = std::make_unique<dist::Exchange>(transport, exchanged_tensors(engine, gradients, frozen),
                                                  gradients, spec.protocol, seed);
+  for (const engine::ParameterSlot& slot : engine.slots())
+    if (gradients.decay && decay(slot) > 0) decays_.emplace_back(&slot, static_cast<float>(decay(slot)));
   for (const engine::StatisticsSlot& slot : engine.statistics()) statistics_size_ += slot.values.size();
   if (spec.count == 1) return;
   statistics_.resize(statistics_size_ * narrow<std::size_t>(transport.local()));
@@ -114,6 +117,14 @@ void Workers::share_learned() {
       transport_.broadcast(std::as_writable_bytes(engine_.latents().subspan(slot.offset, slot.size)));
 }
 
+void Workers::add_decay() {
+  for (const auto& [slot, decay] : decays_) {
+    const std::span<float> g = engine_.used_gradient(*slot);
+    const std::span<const float> w = engine_.used(*slot);
+    for (std::size_t i = 0; i < g.size(); ++i) g[i] += decay * w[i];
+  }
+}
+
 /// Worker `worker` of this process on its part of the batch.
 void Workers::run_worker(int worker, const datasets::Batch& batch, std::string& broken) {
   const int number = transport_.first() + worker;
@@ -129,6 +140,7 @@ void Workers::run_worker(int worker, const datasets::Batch& batch, std::string& 
     exchange_statistics(worker, true);
     const engine::BatchResult result = engine_.train(images, labels, begin);
     exchange_statistics(worker, false);
+    add_decay();
     report = {
         .loss = result.loss, .correct = result.correct, .count = result.count, .broken = !result.finite};
     if (!result.finite && broken.empty()) broken = engine_.locate_non_finite(images, labels);

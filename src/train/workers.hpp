@@ -32,10 +32,12 @@ class Workers {
     std::string broken;  ///< where a number was first not finite; empty if none was
   };
 
-  /// What is given must outlive it. Slots for which `frozen` is true are not exchanged.
+  /// What is given must outlive it. Slots for which `frozen` is true are not exchanged. Where gradients are
+  /// to hold weight decay, `decay` tells each slot's.
   Workers(engine::Engine& engine, dist::Transport& transport, const dist::WorkerSpec& spec,
           const quant::GradientSpec& gradients,
-          const std::function<bool(const engine::ParameterSlot&)>& frozen, std::uint64_t seed);
+          const std::function<bool(const engine::ParameterSlot&)>& frozen,
+          const std::function<double(const engine::ParameterSlot&)>& decay, std::uint64_t seed);
 
   /// Every worker starts from the engine's running statistics.
   void take_statistics();
@@ -70,6 +72,7 @@ class Workers {
     std::int32_t correct = 0, count = 0;
     std::uint32_t requests = 0, broken = 0;
   };
+  void add_decay();
   void run_worker(int worker, const datasets::Batch& batch, std::string& broken);
   void exchange_statistics(int worker, bool into_engine);
   std::span<float> statistics(int worker);
@@ -78,6 +81,7 @@ class Workers {
   dist::Transport& transport_;
   dist::WorkerSpec spec_;
   std::unique_ptr<dist::Exchange> exchange_;
+  std::vector<std::pair<const engine::ParameterSlot*, float>> decays_;
   std::vector<Report> reports_;  ///< [worker]
   std::vector<int> images_;      ///< [worker], of the step
   std::size_t statistics_size_ = 0;

@@ -47,11 +47,12 @@ TEST_CASE(
 
   std::ranges::fill(engine.latents(), 1.0f);
   std::ranges::fill(engine.gradients(), 8.0f);
-  Updater first_only(engine, optimizer, {}, [](const auto& slot) { return slot.name == "fc1.weight"; });
+  const Choice first = [](const auto& slot) { return slot.name == "fc1.weight"; };
+  Updater first_only(engine, optimizer, {}, first);
   first_only.step(0.25, 0);
   for (const engine::ParameterSlot& slot : engine.slots()) {
     const bool decays = slot.name == "fc1.weight";
-    CHECK_MESSAGE(first_only.weight_decay(slot) == (decays ? 0.5 : 0), slot.name);
+    CHECK_MESSAGE(weight_decay(slot, optimizer, first) == (decays ? 0.5 : 0), slot.name);
     const float expected = slot.kind == Kind::learned ? 0.75f : decays ? -1.125f : -1.0f;
     for (const float u : engine.latents().subspan(slot.offset, slot.size))
       CHECK_MESSAGE(u == expected, slot.name);

@@ -119,6 +119,17 @@ TEST_CASE("a checkpoint goes on with another number of workers") {
   }
 }
 
+TEST_CASE(
+    "decay in the gradients: sgd's own up to rounding when they are floats, quantized with them when not") {
+  const Words net = kSgd + Words{"model.batch_norm=false", "optimizer.weight_decay=0.1"};
+  const std::vector<EpochRecord> after = train(net), before = train(net + Words{"gradients.decay=true"});
+  CHECK(before[1].train_loss == doctest::Approx(after[1].train_loss).epsilon(1e-5));
+  CHECK(before[1].train_loss !=
+        doctest::Approx(train(kSgd + Words{"model.batch_norm=false"})[1].train_loss).epsilon(1e-3));
+  const Words quantized = net + Words{"gradients.method=stochastic_linear"};
+  CHECK(train(quantized)[1].train_loss != train(quantized + Words{"gradients.decay=true"})[1].train_loss);
+}
+
 TEST_CASE("dorefa gradients need quantized weights to change anything, and their own draws") {
   const Words dorefa = {"gradients={method: dorefa, bits: 2}"};
   CHECK(numbers(train(kSgd)[1]) == numbers(train(kSgd + dorefa)[1]));
