@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <cmath>
 #include <cstdio>
 #include <exception>
 
@@ -11,8 +10,10 @@
 #include "base/file.hpp"
 #include "kernels/kernels.hpp"
 #include "run/json_text.hpp"
+#include "run/lab_run.hpp"
 #include "run/session.hpp"
 #include "run/signals.hpp"
+#include "run/statistics.hpp"
 
 namespace qtrain::run {
 namespace {
@@ -57,19 +58,6 @@ int run_seed(const ExperimentSpec& experiment, std::int64_t seed, const fs::path
     console.log_error(error.what());
     throw;
   }
-}
-
-double mean(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return sum / static_cast<double>(values.size());
-}
-
-/// Of the sample (divided by n - 1); 0 for one value.
-double deviation(const std::vector<double>& values) {
-  double squares = 0;
-  for (const double value : values) squares += (value - mean(values)) * (value - mean(values));
-  return values.size() < 2 ? 0 : std::sqrt(squares / static_cast<double>(values.size() - 1));
 }
 
 /// metrics.json over several seeds: means and deviations of the numbers in `.result`, null where a run has
@@ -123,6 +111,22 @@ int run_seeds(const ExperimentSpec& experiment, const fs::path& path, const Requ
   return exit_code_of(metrics);
 }
 
+int train(const ExperimentSpec& experiment, const fs::path& path, const Request& request, Console& console,
+          Json& metrics) {
+  const datasets::Loaded loaded = datasets::load(experiment.stages.front().dataset);
+  return experiment.seeds.empty()
+             ? run_seed(experiment, experiment.seed, path, request, loaded, console, metrics)
+             : run_seeds(experiment, path, request, loaded, console, metrics);
+}
+
+int run_lab(const ExperimentSpec& experiment, const Json& resolved, const fs::path& path,
+            const Request& request, Console& console, Json& metrics) {
+  const Folder folder(path, request.resume);
+  console.open_log(folder / "log.txt");
+  metrics = run_lab(experiment, resolved, folder, console);
+  return metrics.is_null() ? 128 + stop_signal() : exit_code_of(metrics);
+}
+
 fs::path folder_for(const ExperimentSpec& experiment, const Request& request) {
   if (!request.out.empty()) return request.out;
   const std::string base = fmt::format("runs/{}-{}", experiment.name, spec_hash(experiment.resolved));
@@ -150,12 +154,12 @@ int run_experiment(const Request& request) {
     if (!request.resume) fail_exists(path);
   }
   install_signal_handlers();
-  const datasets::Loaded loaded = datasets::load(experiment.stages.front().dataset);
   Json metrics;
-  const int code = several ? run_seeds(experiment, path, request, loaded, console, metrics)
-                           : run_seed(experiment, experiment.seed, path, request, loaded, console, metrics);
+  const int code = experiment.lab ? run_lab(experiment, resolved, path, request, console, metrics)
+                                  : train(experiment, path, request, console, metrics);
   if (metrics.is_null()) return code;
-  for (const std::string& line : result_table(metrics)) console.say(line);
+  for (const std::string& line : experiment.lab ? lab_table(metrics) : result_table(metrics))
+    console.say(line);
   console.result_path(path / kMetrics);
   return code;
 }
