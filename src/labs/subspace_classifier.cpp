@@ -2,19 +2,19 @@
 // synthetic experiment of Long, Yin, Xin, "Learning Quantized Neural Nets by Coarse Gradient Method for
 // Non-Linear Classification", Research in the Mathematical Sciences 2021 (arXiv:2011.11256).
 //
-//   class 1 in span(e1, sin(t) e2 + cos(t) e3), class 2 in span(e3, e4), t the angle; of each the 880 points
-//   r (cos(f) a + sin(f) b), r in {1, 1.1, ..., 2}, f = j pi / 40, j = 1..80, with noise N(0, noise^2) a
-//   number o_i = sum_j v_ij sigma(h_j), h_j = <w_j, x>      sigma(h) = min(max(ceil(h), 0), q), q = 2^bits -
-//   1 v_1j = 1/2 for the first half of the `width` hidden units, v_2j = 1/2 for the others, else 0; fixed l =
-//   max(0, 1 - o_y + o_other)                    predicted: the class with the larger o, 1 in a tie w_j = w_j
-//   - rate mean( -(v_yj - v_other,j) 1{l > 0} g'(h_j) x )      g': the STE, over all points w_j starts as
-//   N(0, init^2)
+//   class 1 in span(e1, sin(t) e2 + cos(t) e3), class 2 in span(e3, e4); t: the angle
+//   880 points of each: r (cos(f) a + sin(f) b), r in {1, 1.1, ..., 2}, f = j pi / 40, j = 1..80
+//   h_j = <w_j, x>, o_i = sum_j v_ij sigma(h_j)       sigma(h) = min(max(ceil(h), 0), q), q = 2^bits - 1
+//   v_1j = 1/2 in the first half of the hidden units, v_2j = 1/2 in the second, else 0; not trained
+//   l = max(0, 1 - o_y + o_other)                     predicted: the class of the larger o, 1 in a tie
+//   w_j = w_j + rate mean( (v_yj - v_other,j) 1{l > 0} g'(h_j) x )      over all points; g': the STE
 //
-// A run ends at the first iteration with zero loss, or after `iterations`. A row is the state before a step;
-// norm is Frobenius'. The STEs of the paper's class are relu, reverse_exponential and log_tailed_relu;
-// clipped_relu is that of relu as long as no h exceeds q; identity lies outside.
+// noise is the standard deviation of what is added to each coordinate of a point, init_deviation that of the
+// initial w_j. A run ends at the first iteration with zero loss, or after `iterations`. A row is the state
+// before a step; norm is Frobenius'. The STEs of the paper's class are relu, reverse_exponential and
+// log_tailed_relu; clipped_relu is that of relu as long as no h exceeds q; identity lies outside.
 //
-// Remembered, not read: the setting, but for the abstract. Ours: init and the limit of iterations.
+// Remembered, not read: the setting, but for the abstract. Ours: init_deviation and the limit of iterations.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -89,7 +89,8 @@ std::unique_ptr<Lab> read_subspace_classifier(spec::Reader& keys) {
                  fmt::format("is {}, must be even: half of the units serve a class", options.net.width));
   keys.field("noise", options.net.noise, spec::non_negative,
              "standard deviation of noise on each coordinate");
-  keys.field("init", options.net.init, spec::non_negative, "standard deviation of initial weights");
+  keys.field("init_deviation", options.net.init_deviation, spec::non_negative,
+             "standard deviation of initial weights");
   keys.field("learning_rate", options.learning_rate, spec::positive, "rate of a step");
   keys.field("iterations", options.iterations, spec::at_least(0), "most iterations");
   options.log.read(keys);

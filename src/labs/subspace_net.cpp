@@ -20,7 +20,7 @@ SubspaceNet::SubspaceNet(const SubspaceSetting& setting, double degrees, std::un
   place_points(degrees, setting.noise, seed);
   RandomStream random(seed, Purpose::initial_weights);
   for (Unit& unit : w_)
-    for (double& value : unit) value = setting.init * static_cast<double>(random.normal());
+    for (double& value : unit) value = setting.init_deviation * static_cast<double>(random.normal());
 }
 
 void SubspaceNet::place_points(double degrees, double noise, std::uint64_t seed) {

@@ -11,9 +11,9 @@ namespace qtrain::labs {
 /// The network and data of subspace_classifier, but for the angle.
 struct SubspaceSetting {
   int bits = 4;
-  int width = 24;     ///< hidden units; even
-  double noise = 0;   ///< standard deviation on each coordinate of a point
-  double init = 0.1;  ///< standard deviation of initial weights
+  int width = 24;               ///< hidden units; even
+  double noise = 0;             ///< standard deviation on each coordinate of a point
+  double init_deviation = 0.1;  ///< standard deviation of initial weights
 };
 
 /// A network with one quantized hidden layer on the points of two subspaces of R^4 (subspace_classifier.cpp).

@@ -123,7 +123,12 @@ int run_lab(const ExperimentSpec& experiment, const Json& resolved, const fs::pa
             const Request& request, Console& console, Json& metrics) {
   const Folder folder(path, request.resume);
   console.open_log(folder / "log.txt");
-  metrics = run_lab(experiment, resolved, folder, console);
+  try {
+    metrics = run_lab(experiment, resolved, folder, console);
+  } catch (const std::exception& error) {
+    console.log_error(error.what());
+    throw;
+  }
   return metrics.is_null() ? 128 + stop_signal() : exit_code_of(metrics);
 }
 

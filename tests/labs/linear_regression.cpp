@@ -63,7 +63,7 @@ TEST_CASE("scale floors: brute force, and the closed form for uniform weights") 
 TEST_CASE("no run averages below the floor of its own w*, and the order is float < LAQ3 < LAQ2 < LAB") {
   const char* methods[] = {"{method: none}", "{method: laq, bits: 3}", "{method: laq, bits: 2}",
                            "{method: lab}"};
-  for (const std::uint64_t seed : {1, 2}) {
+  for (std::uint64_t seed = 1; seed <= 2; ++seed) {
     double last = 0;
     for (const char* weights : methods) {
       CAPTURE(weights);

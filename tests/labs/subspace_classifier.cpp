@@ -38,7 +38,7 @@ TEST_CASE("ReLU: medians of iterations and norms are those of the table") {
     CAPTURE(angle);
     CAPTURE(init);
     const auto [found, found_norm] =
-        medians("angles: [" + std::to_string(angle) + "], init: " + std::to_string(init), 11);
+        medians("angles: [" + std::to_string(angle) + "], init_deviation: " + std::to_string(init), 11);
     CHECK(found == doctest::Approx(iterations).epsilon(0.34));
     CHECK(found_norm == doctest::Approx(norm).epsilon(0.15));
   };
@@ -84,8 +84,9 @@ TEST_CASE("15 degrees: none from small weights, about half from large ones") {
   int small = 0, large = 0;
   for (std::uint64_t seed = 1; seed <= 8; ++seed) {
     small += run_one("{name: subspace_classifier, angles: [15]}", seed).result["converged"].get<bool>();
-    large +=
-        run_one("{name: subspace_classifier, angles: [15], init: 1}", seed).result["converged"].get<bool>();
+    large += run_one("{name: subspace_classifier, angles: [15], init_deviation: 1}", seed)
+                 .result["converged"]
+                 .get<bool>();
   }
   CHECK(small == 0);
   CHECK(large > 0);
@@ -102,7 +103,7 @@ TEST_CASE("noise, one bit, other widths") {
   for (const char* keys : {"bits: 2, width: 64", "bits: 8", "width: 8"})
     CHECK(
         run_one("{name: subspace_classifier, angles: [90], " + std::string(keys) + "}").result["converged"]);
-  const LabRun start = run_one("{name: subspace_classifier, angles: [90], init: 0, iterations: 0}");
+  const LabRun start = run_one("{name: subspace_classifier, angles: [90], init_deviation: 0, iterations: 0}");
   CHECK(start.result["loss"] == 1);        // all outputs are 0
   CHECK(start.result["accuracy"] == 0.5);  // a tie goes to class 1
   CHECK(start.result["norm"] == 0);

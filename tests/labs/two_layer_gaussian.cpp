@@ -20,9 +20,10 @@ double number(const Json& row, const char* key) { return row.at(key).get<double>
 TEST_CASE(
     "identity at the spurious minimum: w shrinks, crosses 0 at step 201, f jumps, and it never settles") {
   const LabRun run = run_from("identity", "start: spurious_minimum, steps: 2000, log_every: 1");
-  for (int t = 0; t <= 200; ++t) {
+  for (std::size_t t = 0; t <= 200; ++t) {
     CHECK(number(run.rows[t], "f") == doctest::Approx(0.125).epsilon(1e-14));
-    CHECK(number(run.rows[t], "norm_w") == doctest::Approx(1 - 0.00498677850 * t).epsilon(1e-6));
+    CHECK(number(run.rows[t], "norm_w") ==
+          doctest::Approx(1 - 0.00498677850 * static_cast<double>(t)).epsilon(1e-6));
     CHECK(std::abs(number(run.rows[t], "gradient_norm") - 0.0997355701) < 1e-10);
   }
   CHECK(std::abs(number(run.rows[200], "norm_w") - 0.00264430) < 1e-8);
@@ -87,7 +88,8 @@ TEST_CASE("near the global minimum all three converge to it") {
       "start: given, v: [1.2, 0.8, -0.9], w: [0.70206604951229818, 0.38354043088336242]";
   const std::pair<const char*, double> cases[] = {
       {"relu", 0.1659508168}, {"clipped_relu", 0.1662037494}, {"identity", 0.1167824865}};
-  for (const auto& [ste, at_ten] : cases) {
+  for (const auto& [name, at_ten] : cases) {
+    const std::string ste = name;
     CAPTURE(ste);
     const LabRun run = run_from(ste, start + ", steps: 5000");
     CHECK(std::abs(number(run.rows[0], "f") - 0.2432746675) < 1e-10);
