@@ -10,7 +10,8 @@ if(NOT CMAKE_SCRIPT_MODE_FILE)
     models src/model/*.cpp
     datasets src/datasets/*.cpp
     optimizers src/optim/optimizers/*.cpp
-    schedules src/optim/schedules/*.cpp)
+    schedules src/optim/schedules/*.cpp
+    labs src/labs/*.cpp)
   set(method_files)
   set(method_list)
   while(method_patterns)

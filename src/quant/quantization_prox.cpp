@@ -16,13 +16,14 @@ void ProxOptions::read(spec::Reader& keys) {
   keys.field("bits", bits, spec::between(1, 4), "bits of multi_bit levels");
   keys.choice("regularizer", regularizer, {"l1", "l2"}, "distance to binary levels; others: l2");
   keys.field("rate", rate, spec::non_negative, "regularization rate: lambda = rate t");
-  keys.choice("homotopy", homotopy, {"epoch", "step"}, "what t counts, from 0");
+  keys.choice("homotopy", homotopy, {"epoch", "step", "constant"}, "what t counts, from 0; constant: t = 1");
   keys.choice("convention", convention, {"once", "twice"}, "kappa's factor on the quantized point, l2 only");
   keys.field("rounds", rounds, spec::between(1, 100), "alternations for ternary and multi_bit levels");
   keys.field("clip", clip, spec::non_negative, "latent kept in [-clip, clip]; 0: not at all");
 }
 
 double ProxOptions::lambda(const WeightContext& context) const {
+  if (homotopy == "constant") return rate;
   return rate * static_cast<double>(homotopy == "step" ? context.step : context.epoch());
 }
 

@@ -20,7 +20,7 @@ struct ProxOptions {
   double clip = 1;
 
   void read(spec::Reader& keys);
-  /// lambda_t = rate t, t counting epochs or steps from 0.
+  /// lambda_t = rate t, t counting epochs or steps from 0; rate for a constant one.
   double lambda(const WeightContext& context) const;
   /// u = min(max(u, -clip), clip); nothing if clip is 0.
   void clip_to_box(std::span<float> u) const;

@@ -14,6 +14,7 @@
 #include "kernels/kernels.hpp"
 #include "run/bench_subject.hpp"
 #include "run/machine.hpp"
+#include "run/statistics.hpp"
 
 namespace qtrain::run {
 

@@ -7,6 +7,7 @@
 #include "run/bench.hpp"
 #include "run/bench_subject.hpp"
 #include "run/machine.hpp"
+#include "run/statistics.hpp"
 
 namespace qtrain::run {
 

@@ -1,6 +1,5 @@
 #include "run/bench_subject.hpp"
 
-#include <algorithm>
 #include <chrono>
 
 #include "base/random.hpp"
@@ -19,12 +18,6 @@ double seconds(Work&& work) {
 }
 
 }  // namespace
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 BenchSubject::BenchSubject(const ExperimentSpec& experiment, int threads, int batch)
     : stage_(experiment.stages.front()),

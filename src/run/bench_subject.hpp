@@ -8,9 +8,6 @@
 
 namespace qtrain::run {
 
-/// The middle value; of an even number the greater of two.
-double median(std::vector<double> values);
-
 /// An experiment's network in training on one random batch that stays in memory. `experiment` must outlive
 /// it.
 class BenchSubject {

@@ -10,6 +10,7 @@
 #include "engine/engine.hpp"
 #include "run/console.hpp"
 #include "run/experiment.hpp"
+#include "run/lab_run.hpp"
 #include "run/run.hpp"
 
 namespace qtrain::run {
@@ -77,6 +78,7 @@ void print_stage(const StageSpec& stage, std::int64_t seed) {
 void dry_run(const Request& request) {
   spec::Document document = spec::Document::load(request.spec, request.overrides);
   const ExperimentSpec experiment = read_experiment(document);
+  if (experiment.lab) return print_lab(experiment);
   for (std::size_t i = 0; i < experiment.stages.size(); ++i) {
     if (experiment.stages.size() > 1)
       fmt::print("{}stage {} of {}\n", i > 0 ? "\n" : "", i + 1, experiment.stages.size());

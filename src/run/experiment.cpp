@@ -73,12 +73,16 @@ void read_quantize(spec::Reader keys, StageSpec& stage) {
   keys.finish();
 }
 
+void read_threads(spec::Reader& keys, int& threads) {
+  keys.field("threads", threads, spec::between(0, 1024),
+             "threads; 0: all processors this process may use; changes no result");
+}
+
 void read_engine(spec::Reader keys, EngineSpec& engine) {
   keys.choice("precision", engine.precision, {"float32"}, "number format of what is not quantized");
   keys.choice("low_bit", engine.low_bit, {"auto", "off"},
               "execution path of quantized layers; changes no result");
-  keys.field("threads", engine.threads, spec::between(0, 1024),
-             "threads; 0: all processors this process may use; changes no result");
+  read_threads(keys, engine.threads);
   keys.field("shard", engine.shard, spec::between(1, 65536),
              "images computed as one unit; part of the numerics");
   keys.finish();
@@ -172,12 +176,28 @@ void read_expectation(spec::Reader& root, ExperimentSpec& experiment) {
   keys.finish();
 }
 
+/// A spec with `lab`: besides it only name, seeds and threads.
+LabSection read_lab(spec::Reader& root) {
+  LabSection lab;
+  lab.spec.read(root.group("lab", "a problem of a paper, in place of a network and its data"));
+  spec::Reader engine = root.group("engine", "how it is computed");
+  read_threads(engine, lab.threads);
+  engine.finish();
+  for (const char* key : {"dataset", "model", "quantize", "train", "workers", "stages", "expect"}) {
+    if (root.has(key))
+      root.mistake(key, "stands beside lab, which takes its place: must be left out, or lab must");
+    root.ignore(key);
+  }
+  return lab;
+}
+
 /// The resolved spec without the keys that cannot change a result.
 Json without_surroundings(Json resolved) {
   if (resolved.contains("dataset")) resolved["dataset"].erase("root");
   if (resolved.contains("engine")) {
     resolved["engine"].erase("threads");
     resolved["engine"].erase("low_bit");
+    if (resolved["engine"].empty()) resolved.erase("engine");
   }
   if (resolved.contains("workers")) resolved["workers"].erase("transport");
   return resolved;
@@ -204,9 +224,17 @@ ExperimentSpec read_experiment(spec::Document& document) {
   const std::size_t count = document.list_size("stages");
   spec::Reader root = document.root();
   read_head(root, experiment);
+  if (root.has("lab")) {
+    experiment.lab = read_lab(root);
+    root.finish();
+    experiment.resolved = without_surroundings(document.resolved());
+    document.diagnostics().throw_if_any();
+    return experiment;
+  }
   StageSpec whole = read_stage(root);
   read_expectation(root, experiment);
   root.ignore("stages");
+  root.ignore("lab");
   root.finish();
   experiment.resolved = without_surroundings(document.resolved());
   for (std::size_t i = 0; i < count; ++i) {

@@ -9,6 +9,7 @@
 
 #include "datasets/dataset.hpp"
 #include "dist/worker_spec.hpp"
+#include "labs/lab.hpp"
 #include "model/graph.hpp"
 #include "optim/optimizer.hpp"
 #include "quant/activation.hpp"
@@ -62,12 +63,19 @@ struct Expectation {
   std::string status = "read";
 };
 
+/// A lab in place of a network and its data.
+struct LabSection {
+  labs::LabSpec spec;
+  int threads = 0;  ///< 0: as many as this process may use
+};
+
 /// A whole experiment, checked.
 struct ExperimentSpec {
   std::string name = "experiment";
   std::int64_t seed = 1;
   std::vector<int> seeds;         ///< run each of these instead of `seed`; empty: just `seed`
-  std::vector<StageSpec> stages;  ///< at least one; without `stages:` the spec itself
+  std::vector<StageSpec> stages;  ///< at least one; without `stages:` the spec itself; none of a lab
+  std::optional<LabSection> lab;
   std::optional<Expectation> expect;
   /// Every key with its value, less what cannot change a result (engine.threads, engine.low_bit,
   /// dataset.root). Running it again gives the same numbers.

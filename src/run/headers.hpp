@@ -6,7 +6,8 @@ namespace qtrain::run {
 
 /// The comment that opens a method's file: paper and equation.
 struct MethodHeader {
-  std::string_view group;  ///< weights, activations, ste, gradients, models, datasets, optimizers, schedules
+  std::string_view group;  ///< weights, activations, ste, gradients, models, datasets, optimizers, schedules,
+                           ///< labs
   std::string_view file;   ///< name of the file without its ending
   std::string_view text;   ///< lines without their slashes, each ended by a newline
 };

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "datasets/dataset.hpp"
+#include "labs/lab.hpp"
 #include "model/graph.hpp"
 #include "optim/optimizer.hpp"
 #include "quant/activation.hpp"
@@ -37,7 +38,8 @@ std::vector<Group> groups() {
           group("models", model::registry()),
           group("datasets", datasets::registry()),
           group("optimizers", optim::optimizers()),
-          group("schedules", optim::schedules())};
+          group("schedules", optim::schedules()),
+          group("labs", labs::registry())};
 }
 
 std::string indented(std::string_view text) {

@@ -163,6 +163,13 @@ Json expected_section(const ExperimentSpec& experiment, const Json& accuracy) {
   return section;
 }
 
+void add_machine(Json& timing) {
+  timing["host"] = host_name();
+  timing["cpu"] = cpu_model();
+  timing["versions"] = {
+      {"qtrain", kVersion}, {"onednn", engine::onednn_version()}, {"compiler", __VERSION__}};
+}
+
 Json timing_document(const engine::Engine& engine, const train::Clock& clock, double seconds) {
   const auto rate = [](std::int64_t images, double time) {
     return images > 0 && time > 0 ? Json(static_cast<double>(images) / time) : Json();
@@ -184,10 +191,7 @@ Json timing_document(const engine::Engine& engine, const train::Clock& clock, do
   // Backward takes as many multiply-adds to the inputs and as many to the weights as forward.
   const double step_macs = 3 * static_cast<double>(total_multiply_accumulates(engine));
   timing["share_of_peak"] = train_rate.is_null() ? Json() : Json(step_macs * train_rate.get<double>() / peak);
-  timing["host"] = host_name();
-  timing["cpu"] = cpu_model();
-  timing["versions"] = {
-      {"qtrain", kVersion}, {"onednn", engine::onednn_version()}, {"compiler", __VERSION__}};
+  add_machine(timing);
   timing["layers"] = Json::array();
   for (const engine::LayerInfo& layer : engine.layers())
     if (!layer.path.empty()) timing["layers"].push_back({{"name", layer.name}, {"path", layer.path}});

@@ -33,6 +33,9 @@ Json result_section(const std::string& status, const std::vector<Json>& rows, co
 /// `.expected`: null without an expectation, else it and whether `accuracy` (a number or null) meets it.
 Json expected_section(const ExperimentSpec& experiment, const Json& accuracy);
 
+/// Adds host, cpu and versions.
+void add_machine(Json& timing);
+
 /// What timing.json holds of one run.
 Json timing_document(const engine::Engine& engine, const train::Clock& clock, double seconds);
 

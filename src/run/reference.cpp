@@ -34,7 +34,8 @@ std::vector<Choice> choices() {
           {"quantize.activations.ste", names_of(quant::stes())},
           {"quantize.gradients.method", names_of(quant::gradient_methods())},
           {"train.optimizer.name", names_of(optim::optimizers())},
-          {"train.schedule.name", names_of(optim::schedules())}};
+          {"train.schedule.name", names_of(optim::schedules())},
+          {"lab.name", names_of(labs::registry())}};
 }
 
 /// Documentation of the keys that a spec with these overrides has. Mistakes that the overrides make do not
@@ -110,7 +111,9 @@ std::string special_tables(const Choice& choice, const Keys& base, std::set<std:
 }  // namespace
 
 std::string reference_text() {
-  const Keys base = keys_with({"expect.val_accuracy=0.5"});
+  Keys base = keys_with({"expect.val_accuracy=0.5"});
+  for (const spec::KeyDoc& key : keys_with({"lab.name=scalar"}))
+    if (key.path == "lab.name") base.push_back(key);
   std::set<std::string> special;
   std::string tables;
   for (const Choice& choice : choices()) tables += special_tables(choice, base, special);

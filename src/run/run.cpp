@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <cmath>
 #include <cstdio>
 #include <exception>
 #include <functional>
@@ -16,8 +15,10 @@
 #include "dist/transport.hpp"
 #include "kernels/kernels.hpp"
 #include "run/json_text.hpp"
+#include "run/lab_run.hpp"
 #include "run/session.hpp"
 #include "run/signals.hpp"
+#include "run/statistics.hpp"
 
 namespace qtrain::run {
 namespace {
@@ -97,19 +98,6 @@ int run_seed(Job& job, std::int64_t seed, const fs::path& path, Json& metrics) {
   }
 }
 
-double mean(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return sum / static_cast<double>(values.size());
-}
-
-/// Of the sample (divided by n - 1); 0 for one value.
-double deviation(const std::vector<double>& values) {
-  double squares = 0;
-  for (const double value : values) squares += (value - mean(values)) * (value - mean(values));
-  return values.size() < 2 ? 0 : std::sqrt(squares / static_cast<double>(values.size() - 1));
-}
-
 /// metrics.json over several seeds: means and deviations of the numbers in `.result`, null where a run has
 /// none.
 Json summary(const ExperimentSpec& experiment, const std::vector<Json>& runs) {
@@ -166,6 +154,26 @@ int run_seeds(Job& job, const fs::path& path, Json& metrics) {
   return exit_code_of(metrics);
 }
 
+int train(Job& job, const fs::path& path, Json& metrics) {
+  const ExperimentSpec& experiment = job.experiment;
+  job.loaded = datasets::load(experiment.stages.front().dataset);
+  agree_on(job, "data set", dataset_section(experiment.stages.front().dataset, job.loaded));
+  return experiment.seeds.empty() ? run_seed(job, experiment.seed, path, metrics)
+                                  : run_seeds(job, path, metrics);
+}
+
+int run_lab(Job& job, const fs::path& path, const Json& resolved, Json& metrics) {
+  const Folder folder(path, job.request.resume);
+  job.console.open_log(folder / "log.txt");
+  try {
+    metrics = run_lab(job.experiment, resolved, folder, job.console);
+  } catch (const std::exception& error) {
+    job.console.log_error(error.what());
+    throw;
+  }
+  return metrics.is_null() ? 128 + stop_signal() : exit_code_of(metrics);
+}
+
 fs::path folder_for(const ExperimentSpec& experiment, const Request& request) {
   if (!request.out.empty()) return request.out;
   const std::string base = fmt::format("runs/{}-{}", experiment.name, spec_hash(experiment.resolved));
@@ -195,12 +203,11 @@ int run_job(Job& job) {
   const int before = decide(job, [&] { return look_at(path, job, resolved); });
   if (before != kGoOn) return before;
   install_signal_handlers(job.transport.alone() ? -1 : job.transport.first());
-  job.loaded = datasets::load(experiment.stages.front().dataset);
-  agree_on(job, "data set", dataset_section(experiment.stages.front().dataset, job.loaded));
   Json metrics;
-  const int code = several ? run_seeds(job, path, metrics) : run_seed(job, experiment.seed, path, metrics);
+  const bool lab = experiment.lab.has_value();
+  const int code = lab ? run_lab(job, path, resolved, metrics) : train(job, path, metrics);
   if (metrics.is_null()) return code;
-  for (const std::string& line : result_table(metrics)) job.console.say(line);
+  for (const std::string& line : lab ? lab_table(metrics) : result_table(metrics)) job.console.say(line);
   job.console.result_path(path / kMetrics);
   return code;
 }
@@ -211,7 +218,8 @@ int run_experiment(const Request& request) {
   spec::Document document = spec::Document::load(request.spec, request.overrides);
   const ExperimentSpec experiment = read_experiment(document);
   kernels::active();  // a wrong $QTRAIN_ISA stops the run before it leaves anything
-  const std::unique_ptr<dist::Transport> transport = dist::make_transport(experiment.stages.front().workers);
+  const std::unique_ptr<dist::Transport> transport =
+      experiment.lab ? dist::make_simulated(1) : dist::make_transport(experiment.stages.front().workers);
   Console console(request.quiet, !transport->leads());
   Job job{.experiment = experiment, .request = request, .transport = *transport, .console = console};
   try {

@@ -352,6 +352,7 @@ TEST_CASE("prox_quant: runs on the latent weights, and what lambda counts") {
   CHECK(moved(", adjust_rate: true") == Values{0.375F, -0.625F});  // 1 * 0.0625 * 2
   CHECK(moved(", homotopy: step") == Values{1, -1});               // 0.5 * 0.0625 * 25 = 0.78
   CHECK(moved(", homotopy: step, clip: 0.5") == Values{0.5F, -0.5F});
+  CHECK(moved(", homotopy: constant") == Values{0.28125F, -0.53125F});  // 0.5 * 0.0625
   Values codes(2), scales(1);
   CHECK_FALSE(make("prox_quant", {1, 2})->codes(u, codes, scales));
   CHECK_FALSE(make("prox_quant", {1, 2})->code_range().has_value());

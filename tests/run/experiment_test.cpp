@@ -228,12 +228,43 @@ TEST_CASE("stages are laid over the spec; what must stay the same is checked") {
   CHECK(mistakes("stages: [{dataset: {batch_size: 64, augment: {flip: true}}}]\n").empty());
 }
 
+TEST_CASE("a lab takes the place of network and data") {
+  const ExperimentSpec experiment =
+      read("name: a\nlab: {name: scalar, steps: 7}\n", {"engine.threads=3", "seeds=[1, 2]"});
+  REQUIRE(experiment.lab);
+  CHECK(experiment.lab->spec.name == "scalar");
+  CHECK(experiment.lab->threads == 3);
+  CHECK(experiment.stages.empty());
+  CHECK(experiment.resolved["lab"]["steps"] == 7);
+  for (const char* key : {"engine", "model", "dataset"}) CHECK_FALSE(experiment.resolved.contains(key));
+  const std::string text = compact_text(experiment.resolved);
+  CHECK(compact_text(read(text).resolved) == text);
+  CHECK_FALSE(read("{}").lab);
+  const std::string all = mistakes(
+      "lab: {name: scalar, stepps: 3, weights: {method: lab, clp: 1}}\n"
+      "model: {name: lenet5}\n"
+      "train: {epochs: 3}\n"
+      "engine: {shard: 4}\n"
+      "sed: 1\n");
+  for (const char* place :
+       {"t.yaml:1:21: lab.stepps: unknown key, did you mean 'steps'?",
+        "lab.weights.clp: unknown key, did you mean 'clip'?", "t.yaml:2:8: model: stands beside lab",
+        "t.yaml:3:8: train: stands beside lab", "t.yaml:4:10: engine.shard: unknown key",
+        "t.yaml:5:1: sed: unknown key, did you mean 'seed'?"})
+    CHECK_MESSAGE(holds(all, place), place << " not in\n" << all);
+  CHECK(holds(mistakes("{}", {"lab.name=scaler"}), "did you mean 'scalar'?"));
+  CHECK(holds(mistakes("lab: {name: scalar}\n", {"train.epochs=1"}), "train: stands beside lab"));
+}
+
 TEST_CASE("the reference holds common keys, keys of one method, and their defaults") {
   const std::string text = reference_text();
   CHECK(holds(text, "| `train.epochs` | "));
   CHECK(holds(text, "| `expect.val_accuracy` | "));
   CHECK(holds(text, "With `train.optimizer.name: adam`:"));
   CHECK(holds(text, "| `model.widths` | "));
+  CHECK(holds(text, "| `lab.name` | one of two_layer_gaussian, "));
+  CHECK(text.find("| `lab.name` |") == text.rfind("| `lab.name` |"));
+  CHECK(holds(text, "With `lab.name: subspace_classifier`:"));
   CHECK(text.find("| `seed` |") == text.rfind("| `seed` |"));
 }
 

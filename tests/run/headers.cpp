@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "labs/lab.hpp"
 #include "optim/optimizer.hpp"
 #include "quant/activation.hpp"
 #include "quant/gradient.hpp"
@@ -39,6 +40,7 @@ TEST_CASE("headers: every method has its equation") {
   check_equations("gradients", quant::gradient_methods());
   check_equations("optimizers", optim::optimizers());
   check_equations("schedules", optim::schedules());
+  check_equations("labs", labs::registry());
 }
 
 TEST_CASE("headers: found by file name, else by the file whose name begins it") {

@@ -5,7 +5,8 @@
 //   w  = prox_{lambda R}(u)                gu = gw, straight through
 //   u  = min(max(u, -clip), clip)          after each step
 //   w* = q(u)                              the hard-quantized network
-//   lambda = rate t     t counts epochs or steps from 0 (homotopy); no learning rate in it
+//   lambda = rate t     t counts epochs or steps from 0, or is constantly 1 (homotopy); no learning rate in
+//   it
 //
 // R, q, levels, regularizer, convention and rounds are those of prox_quant. With l1, lambda >= 1 and clip 1
 // it is BinaryConnect. sign(0) = sign(-0) = +1.

@@ -6,7 +6,7 @@
 //   u  = prox_{kappa R}(u), then into [-clip, clip]     after each step; kappa = learning rate * lambda
 //   w* = q(u)                              the hard-quantized network
 //   lambda = rate t     t counts epochs from 0, as the authors' code does (homotopy: epoch), or steps, as the
-//                       paper's index may be read (homotopy: step)
+//                       paper's index may be read (homotopy: step); or stays 1, as in its theorems (constant)
 //
 // levels: binary {-1, +1}, s = sign(u), q(u) = s
 //   regularizer l1   prox = s + sign(u - s) max(|u - s| - kappa, 0)
