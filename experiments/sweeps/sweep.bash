@@ -1,0 +1,119 @@
+# shellcheck shell=bash disable=SC2154  # spec and about are the sweep's
+# Sourced by the sweeps beside it. A sweep sets `spec` (a path below experiments/, without .yaml) and calls
+#   add ROW COLUMN [path=value...]     once a case: its place in the tables, and what it changes in the spec
+#   sweep "$@"                         at the end
+# and has its own lines of help in `about`.
+rows=()
+columns=()
+words=()
+
+add() {
+  rows+=("$1")
+  columns+=("$2")
+  words+=("${*:3}")  # words without spaces
+}
+
+usage() {
+  cat <<TEXT
+usage: experiments/sweeps/$(basename "$0") [-h | --list | --table | INDEX...]
+
+$about
+
+Without INDEX all ${#rows[@]} cases run, one after the other, and the tables of what is finished are printed; with the
+environment's SLURM_ARRAY_TASK_ID, or INDEX from 0, those cases alone. Finished ones are passed over, interrupted ones
+continued. From the top of the repository:
+
+  experiments/sweeps/$(basename "$0")
+  parallel -j 2 experiments/sweeps/$(basename "$0") ::: {0..$((${#rows[@]} - 1))}
+  sbatch --array=0-$((${#rows[@]} - 1)) --wrap experiments/sweeps/$(basename "$0")
+  experiments/sweeps/$(basename "$0") --table
+
+  OUT          where runs go, OUT/NAME/ROW-COLUMN; runs/sweeps of the repository unless set
+  QTRAIN       the program; build/qtrain of the repository unless set
+  QTRAIN_DATA  folder of the data sets; data/ of the repository unless set
+TEXT
+}
+
+fail() {
+  echo "$(basename "$0"): $1; -h tells how it is used" >&2
+  exit 2
+}
+
+run_case() {
+  if ! [[ $1 =~ ^[0-9]+$ ]] || (($1 >= ${#rows[@]})); then
+    fail "there is no case $1, they are 0 to $((${#rows[@]} - 1))"
+  fi
+  local -a changes
+  read -ra changes <<< "${words[$1]}"
+  "$qtrain" "$top/experiments/$spec.yaml" "${changes[@]}" --out "$out/${rows[$1]}-${columns[$1]}" --skip-done --resume >&2
+}
+
+# Prints a table a quantity: rows and columns in the order of their first case.
+print_tables() {
+  python3 - "$out" "${rows[@]}" "${columns[@]}" <<'PYTHON'
+import json, os, sys
+
+out, *names = sys.argv[1:]
+cases = list(zip(names[: len(names) // 2], names[len(names) // 2 :]))
+rows = list(dict.fromkeys(row for row, _ in cases))
+columns = list(dict.fromkeys(column for _, column in cases))
+
+
+def percent(value):
+    return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def number(value):
+    return "-" if value is None else f"{value:.4f}"
+
+
+def share(metrics, direction):
+    part = metrics.get("communication", {}).get(direction, {}).get("share_of_float32")
+    return "-" if not part else f"1/{1 / part:.1f}"
+
+
+tables = {
+    "train loss": lambda metrics: number(metrics["result"]["train_loss"]),
+    "quantized val accuracy": lambda metrics: percent(metrics["result"]["quantized_val_accuracy"]),
+    "bytes sent by workers, of float32": lambda metrics: share(metrics, "sent"),
+    "bytes received by workers, of float32": lambda metrics: share(metrics, "received"),
+}
+finished = {}
+for row, column in cases:
+    path = f"{out}/{row}-{column}/metrics.json"
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            finished[row, column] = json.load(file)
+for title, cell in tables.items():
+    print(f"\n{title}\n")
+    for line in [["", *columns], ["---"] * (len(columns) + 1)]:
+        print("| " + " | ".join(line) + " |")
+    for row in rows:
+        cells = [cell(finished[row, column]) if (row, column) in finished else "" for column in columns]
+        print("| " + " | ".join([row, *cells]) + " |")
+PYTHON
+}
+
+sweep() {
+  top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+  out=${OUT:-$top/runs/sweeps}/$(basename "$0" .sh)
+  qtrain=${QTRAIN:-$top/build/qtrain}
+  : "${QTRAIN_DATA:=$top/data}"
+  export QTRAIN_DATA
+  case ${1:-} in
+    -h | --help) usage ;;
+    --list) for i in "${!rows[@]}"; do echo "$i ${rows[i]} ${columns[i]} ${words[i]}"; done ;;
+    --table) print_tables ;;
+    -*) fail "there is no option $1" ;;
+    *)
+      [[ -x $qtrain ]] || fail "there is no program $qtrain, build it with 'make build' or set QTRAIN"
+      local -a chosen=("$@")
+      ((${#chosen[@]})) || chosen=(${SLURM_ARRAY_TASK_ID:+"$SLURM_ARRAY_TASK_ID"})
+      local all=$((${#chosen[@]} == 0))
+      ((all)) && chosen=("${!rows[@]}")
+      for index in "${chosen[@]}"; do run_case "$index" || exit $?; done
+      ((all)) && print_tables
+      return 0
+      ;;
+  esac
+}

@@ -1,0 +1,56 @@
+#!/usr/bin/env bats
+# The sweeps of experiments/sweeps: every case a good spec, run by index, by the environment's, or all.
+load helper
+
+SWEEPS=$BATS_TEST_DIRNAME/../../experiments/sweeps
+
+@test "cases have a place of their own, and the first and the last of each sweep run" {
+  for sweep in "$SWEEPS"/*.sh; do
+    "$sweep" --list > cases
+    [ "$(wc -l < cases)" -ge 4 ]
+    [ -z "$(cut -d ' ' -f 2,3 cases | sort | uniq -d)" ]
+    spec=$SWEEPS/../$(sed -n 's/^spec=//p' "$sweep").yaml
+    while read -ra words; do
+      "$QTRAIN" "$spec" "${words[@]:3}" dataset.limit.train=256 dataset.name=shapes10 train.epochs=0 \
+        dataset.limit.test=64 --out "$ROOM/runs/$(basename "$sweep")/${words[0]}" --quiet > /dev/null
+    done < <(sed -n '1p;$p' cases)
+  done
+}
+
+@test "a case by number, by SLURM_ARRAY_TASK_ID, and all with their tables" {
+  cat > program <<'SH'
+#!/bin/sh
+echo "$*" >> "$CALLS"
+while [ "$1" != --out ]; do shift; done
+mkdir -p "$2"
+echo '{"result": {"quantized_val_accuracy": 0.5, "train_loss": 1.25}, "communication": {"sent": {"share_of_float32": 0.0625}}}' > "$2/metrics.json"
+SH
+  chmod +x program
+  export QTRAIN=$ROOM/program CALLS=$ROOM/calls OUT=$ROOM/out
+  run "$SWEEPS/mlp_widths.sh" 4
+  [ "$status" -eq 0 ] && [ -z "$output" ]
+  SLURM_ARRAY_TASK_ID=1 run "$SWEEPS/mlp_widths.sh"
+  [ "$status" -eq 0 ]
+  [ "$(wc -l < calls)" -eq 2 ]
+  sed -n 1p calls | grep -q "model.widths=\[256\] .*bits=3 --out $ROOM/out/mlp_widths/SQ3-256 --skip-done --resume"
+  sed -n 2p calls | grep -q -- "--out $ROOM/out/mlp_widths/float-256 "
+  run "$SWEEPS/mlp_widths.sh" --table
+  [[ $output == *"| SQ3 |  | 1.2500 |  |"* ]]
+  run "$SWEEPS/mlp_widths.sh"
+  [ "$status" -eq 0 ]
+  [ "$(wc -l < calls)" -eq 8 ]
+  [[ $output == *"| float | 50.00 % | 50.00 % | 50.00 % |"*"| float | 1/16.0 | 1/16.0 | 1/16.0 |"* ]]
+}
+
+@test "a sweep refuses what it does not know, and stops at a run that fails" {
+  for word in 6 x -1 --nonsense; do
+    run "$SWEEPS/mlp_widths.sh" "$word"
+    [ "$status" -eq 2 ]
+    [[ $output == *"-h tells"* ]]
+  done
+  printf '#!/bin/sh\necho call >> calls\nexit 7\n' > program
+  chmod +x program
+  QTRAIN=$ROOM/program OUT=$ROOM/out run "$SWEEPS/mlp_widths.sh"
+  [ "$status" -eq 7 ]
+  [ "$(wc -l < calls)" -eq 1 ]
+}
