@@ -32,6 +32,8 @@ std::vector<dist::Exchange::Tensor> exchanged_tensors(
   return tensors;
 }
 
+std::size_t rows_of(const engine::ParameterSlot& slot) { return narrow<std::size_t>(slot.shape.at(0)); }
+
 std::string worker_name(int worker, const char* what) { return fmt::format("worker{}/{}", worker, what); }
 
 }  // namespace
@@ -84,7 +86,8 @@ void Workers::use_weights(const quant::WeightContext& context) {
   message_.clear();
   std::int64_t in_floats = 0;
   for (const engine::ParameterSlot& slot : engine_.slots()) {
-    if (transport_.leads()) dist::append_weights(engine_.codes(slot), engine_.scales(slot), message_);
+    if (transport_.leads())
+      dist::append_weights(engine_.codes(slot), engine_.scales(slot), rows_of(slot), message_);
     in_floats += narrow<std::int64_t>(engine_.used(slot).size_bytes());
   }
   std::uint64_t size = message_.size();
@@ -97,7 +100,7 @@ void Workers::use_weights(const quant::WeightContext& context) {
   std::size_t position = 0;
   for (const engine::ParameterSlot& slot : engine_.slots()) {
     values_.resize(engine_.used(slot).size());
-    dist::read_weights(message_, position, values_);
+    dist::read_weights(message_, position, rows_of(slot), values_);
     engine_.set_used(slot, values_);
   }
   engine_.use_weights(context, engine::Weights::set);

@@ -33,13 +33,13 @@ TEST_CASE("codes with a scale an output come back as their products, packed") {
     for (const Values& levels : {Values{-1, 1}, Values{-1, 0, 1}, Values{-1, -0.5F, -0.0F, 0, 0.5F, 1}}) {
       const Values codes = drawn(size, levels), scales = {0.25F, 0.3F, 7, 1e-30F};
       std::vector<std::byte> message;
-      append_weights(codes, scales, message);
+      append_weights(codes, scales, 4, message);
       const auto bits = static_cast<std::size_t>(std::bit_width(levels.size() - 1));
-      if (size >= 96) CHECK(message.size() == 6 + 4 * 4 + 4 * levels.size() + (size * bits + 7) / 8);
+      if (size >= 96) CHECK(message.size() == 9 + 4 * 4 + 4 * levels.size() + (size * bits + 7) / 8);
       Values w(size), product(size);
       for (std::size_t i = 0; i < size; ++i) product[i] = scales[i / (size / 4)] * codes[i];
       std::size_t position = 0;
-      read_weights(message, position, w);
+      read_weights(message, position, 4, w);
       CHECK(position == message.size());
       CHECK(same_bits(w, product));
     }
@@ -53,31 +53,54 @@ TEST_CASE("floats come back as they were, one value and none too, and tensors fo
   const Values one(100, -0.0F), none;
   const Values unit = {1};
   std::vector<std::byte> message;
-  for (const Values& w : {floats, one, none}) append_weights(w, unit, message);
-  CHECK(message.size() == (9 + 4 * 5000) + (14 + 0) + 9);
+  for (const Values& w : {floats, one, none}) append_weights(w, unit, 4, message);
+  CHECK(message.size() == (13 + 4 * 5000) + (13 + 4) + 13);
   std::size_t position = 0;
   for (const Values& w : {floats, one, none}) {
     Values read(w.size());
-    read_weights(message, position, read);
+    read_weights(message, position, 4, read);
     CHECK(same_bits(read, w));
   }
   CHECK(position == message.size());
+}
+
+TEST_CASE("rows with codes of their own have tables of their own") {
+  // Sixteen rows of four values each, no two rows alike.
+  Values codes(16 * 100);
+  for (std::size_t i = 0; i < codes.size(); ++i)
+    codes[i] = 0.1F * static_cast<float>(i / 100) +
+               static_cast<float>(i % 4) * (1 + 1e-3F * static_cast<float>(i / 100));
+  Values many = codes;
+  for (std::size_t row = 0; row < 16; ++row)
+    for (std::size_t i = 0; i < 20; ++i) many[row * 100 + i] = static_cast<float>(row * 20 + i) * 1.7F;
+  for (const Values& w : {codes, many}) {
+    std::vector<std::byte> message;
+    append_weights(w, Values{1}, 16, message);
+    CHECK(message.size() < 4 * w.size());
+    Values read(w.size());
+    std::size_t position = 0;
+    read_weights(message, position, 16, read);
+    CHECK(same_bits(read, w));
+  }
+  std::vector<std::byte> message;
+  append_weights(codes, Values{1}, 16, message);
+  CHECK(message.size() == 13 + 4 * 4 * 16 + 1600 / 4);
 }
 
 TEST_CASE("256 codes take a byte each, 257 are floats") {
   Values codes(1000);
   for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<float>(i % 256);
   std::vector<std::byte> message;
-  append_weights(codes, Values{2}, message);
-  CHECK(message.size() == 10 + 4 * 256 + 1000);
+  append_weights(codes, Values{2}, 4, message);
+  CHECK(message.size() == 13 + 4 * 256 + 1000);
   codes[999] = 1000;
   message.clear();
-  append_weights(codes, Values{2}, message);
-  CHECK(message.size() == 9 + 4 * 1000);
+  append_weights(codes, Values{2}, 4, message);
+  CHECK(message.size() == 13 + 4 * 1000);
   Values w(1000);
   message.resize(message.size() - 1);
   std::size_t position = 0;
-  CHECK_THROWS_AS(read_weights(message, position, w), Error);
+  CHECK_THROWS_AS(read_weights(message, position, 4, w), Error);
 }
 
 }  // namespace qtrain::dist
