@@ -12,5 +12,7 @@ void add_run(CLI::App& app, Action& action);  ///< the bare form: no verb
 void add_check(CLI::App& app, Action& action);
 void add_list(CLI::App& app, Action& action);
 void add_reference(CLI::App& app, Action& action);
+void add_eval(CLI::App& app, Action& action);
+void add_export(CLI::App& app, Action& action);
 
 }  // namespace qtrain::cli

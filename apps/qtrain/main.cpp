@@ -37,6 +37,8 @@ int main(int argc, char** argv) {
   qtrain::cli::add_run(app, action);
   qtrain::cli::add_check(app, action);
   qtrain::cli::add_list(app, action);
+  qtrain::cli::add_eval(app, action);
+  qtrain::cli::add_export(app, action);
   qtrain::cli::add_reference(app, action);
   try {
     app.parse(argc, argv);

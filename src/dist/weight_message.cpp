@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "base/cast.hpp"
 #include "base/error.hpp"
@@ -63,18 +64,19 @@ void append_weights(std::span<const float> codes, std::span<const float> scales,
 }
 
 void read_weights(std::span<const std::byte> message, std::size_t& position, std::size_t rows,
-                  std::span<float> w) {
+                  std::span<float> codes, std::vector<float>& scales) {
   Cursor in(message, position);
   quant::PackedWeights packed;
   packed.bits = in.value<std::uint8_t>();
-  const std::size_t scales = in.value<std::uint32_t>(), levels = in.value<std::uint32_t>();
-  packed.scales = in.floats(scales);
-  packed.levels = in.floats(levels);
+  const std::size_t scale_count = in.value<std::uint32_t>(), level_count = in.value<std::uint32_t>();
+  packed.scales = in.floats(scale_count);
+  packed.levels = in.floats(level_count);
   if (packed.bits != kFloats) {
-    const std::span<const std::byte> numbers = in.take(quant::packed_bytes(w.size(), packed.bits));
+    const std::span<const std::byte> numbers = in.take(quant::packed_bytes(codes.size(), packed.bits));
     packed.numbers.assign(numbers.begin(), numbers.end());
   }
-  quant::unpack_weights(packed, rows, w);
+  quant::unpack_codes(packed, rows, codes);
+  scales = std::move(packed.scales);
 }
 
 }  // namespace qtrain::dist

@@ -11,9 +11,9 @@ namespace qtrain::dist {
 void append_weights(std::span<const float> codes, std::span<const float> scales, std::size_t rows,
                     std::vector<std::byte>& message);
 
-/// Reads what one append_weights wrote, from `message` at `position`, which moves on; w has the tensor's
-/// size.
+/// Reads what one append_weights wrote, from `message` at `position`, which moves on; `codes` has the
+/// tensor's size.
 void read_weights(std::span<const std::byte> message, std::size_t& position, std::size_t rows,
-                  std::span<float> w);
+                  std::span<float> codes, std::vector<float>& scales);
 
 }  // namespace qtrain::dist

@@ -253,8 +253,9 @@ std::span<const float> Engine::codes(const ParameterSlot& slot) const {
 std::span<const float> Engine::scales(const ParameterSlot& slot) const {
   return impl_->parameters.distinct_scales(slot);
 }
-void Engine::set_used(const ParameterSlot& slot, std::span<const float> w) {
-  impl_->parameters.set_used(slot, w);
+void Engine::set_used(const ParameterSlot& slot, std::span<const float> codes,
+                      std::span<const float> scales) {
+  impl_->parameters.set_used(slot, codes, scales);
 }
 std::span<float> Engine::used_gradient(const ParameterSlot& slot) {
   return impl_->parameters.used_gradient(slot);

@@ -131,9 +131,9 @@ class Engine {
   /// What used() consists of: scale * code, a row of codes a scale. One scale of 1 where there are no codes.
   std::span<const float> codes(const ParameterSlot& slot) const;
   std::span<const float> scales(const ParameterSlot& slot) const;
-  /// Lays down the weights of one slot that use_weights(context, Weights::set) then makes the used ones. What
-  /// is not quantized has its latents for that.
-  void set_used(const ParameterSlot& slot, std::span<const float> w);
+  /// Lays down the weights of one slot, scale * code, that use_weights(context, Weights::set) then makes the
+  /// used ones; one scale, or as many as output channels. What is not quantized has its latents for that.
+  void set_used(const ParameterSlot& slot, std::span<const float> codes, std::span<const float> scales);
   /// Gradient of one slot with respect to the used weights, of the last train(), plain layout.
   std::span<float> used_gradient(const ParameterSlot& slot);
   /// Sets the learned values of the activation quantizers that start from data, in the order of the layers:

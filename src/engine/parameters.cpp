@@ -246,11 +246,22 @@ std::span<const float> Parameters::distinct_scales(const ParameterSlot& slot) co
   return std::span(scales).first(equal ? 1 : scales.size());
 }
 
-void Parameters::set_used(const ParameterSlot& slot, std::span<const float> w) {
-  const std::span<float> place = slot.method != nullptr ? weights_[weight_index(slot)].used.span()
-                                                        : latents().subspan(slot.offset, slot.size);
-  QTRAIN_CHECK(w.size() == place.size(), "{} values for {} of {}", w.size(), place.size(), slot.name);
-  std::ranges::copy(w, place.begin());
+void Parameters::set_used(const ParameterSlot& slot, std::span<const float> codes,
+                          std::span<const float> scales) {
+  const bool quantized = slot.method != nullptr;
+  const std::span<float> place =
+      quantized ? weights_[weight_index(slot)].used.span() : latents().subspan(slot.offset, slot.size);
+  const std::size_t rows = std::max<std::size_t>(scales.size(), 1);
+  QTRAIN_CHECK(codes.size() == place.size() && codes.size() % rows == 0 && !scales.empty(),
+               "{} codes and {} scales for {} of {}", codes.size(), scales.size(), place.size(), slot.name);
+  for (std::size_t i = 0; i < codes.size(); ++i) place[i] = scales[i / (codes.size() / rows)] * codes[i];
+  if (!quantized) return;
+  Weight& weight = weights_[weight_index(slot)];
+  QTRAIN_CHECK(rows == 1 || rows == weight.scales.size(), "{} scales for {} rows of {}", rows,
+               weight.scales.size(), slot.name);
+  std::ranges::copy(codes, weight.codes.data());
+  for (std::size_t row = 0; row < weight.scales.size(); ++row)
+    weight.scales[row] = scales[rows == 1 ? 0 : row];
 }
 
 std::span<float> Parameters::used_gradient(const ParameterSlot& slot) {
@@ -277,7 +288,7 @@ void Parameters::use(const quant::WeightContext& context, Weights which, ThreadP
 }
 
 void Parameters::refresh(Weight& weight, const quant::WeightContext& context, Weights which) {
-  if (weight.method) {
+  if (weight.method && which != Weights::set) {
     const ParameterSlot& slot = slots_[static_cast<std::size_t>(weight.slot)];
     const std::span<const float> u = latents().subspan(slot.offset, slot.size);
     const quant::WeightContext own = context_for(weight, context);
@@ -286,7 +297,7 @@ void Parameters::refresh(Weight& weight, const quant::WeightContext& context, We
       std::ranges::copy(u, weight.used.data());
     else if (which == Weights::final)
       weight.method->final(u, own, weight.used.span());
-    else if (which != Weights::set)
+    else
       weight.method->used(u, own, weight.used.span());
     const std::size_t count = weight.method->scale_count();
     if (!as_it_is && weight.method->codes(weight.used.span(), weight.codes.span(),

@@ -53,7 +53,7 @@ class Parameters {
   std::span<const float> used(const ParameterSlot& slot) const;
   std::span<const float> codes(const ParameterSlot& slot) const;
   std::span<const float> distinct_scales(const ParameterSlot& slot) const;  ///< one, or one an output channel
-  void set_used(const ParameterSlot& slot, std::span<const float> w);
+  void set_used(const ParameterSlot& slot, std::span<const float> codes, std::span<const float> scales);
   std::span<float> used_gradient(const ParameterSlot& slot);
 
   /// The weights in use, codes, scales and every copy.

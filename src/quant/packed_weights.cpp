@@ -100,28 +100,27 @@ PackedWeights pack_weights(std::span<const float> codes, std::span<const float> 
   return packed;
 }
 
-void unpack_weights(const PackedWeights& packed, std::size_t rows, std::span<float> w) {
-  if (w.empty()) return;
+void unpack_codes(const PackedWeights& packed, std::size_t rows, std::span<float> codes) {
+  if (codes.empty()) return;
   const std::size_t scales = packed.scales.size(), levels = packed.levels.size();
-  require(rows > 0 && w.size() % rows == 0 && (scales == 1 || scales == rows));
-  const std::size_t row = w.size() / rows;
+  require(rows > 0 && codes.size() % rows == 0 && (scales == 1 || scales == rows));
+  const std::size_t row = codes.size() / rows;
   if (packed.bits == kFloats) {
-    require(levels == w.size());
-    std::ranges::copy(packed.levels, w.begin());
+    require(levels == codes.size());
+    std::ranges::copy(packed.levels, codes.begin());
   } else {
     require(packed.bits >= 0 && packed.bits <= 8 &&
-            packed.numbers.size() == packed_bytes(w.size(), packed.bits));
+            packed.numbers.size() == packed_bytes(codes.size(), packed.bits));
     const std::size_t table = std::size_t{1} << packed.bits;
     const bool a_row = levels > table;
     require(!a_row || levels == rows * table);
     BitReader in(packed.numbers);
-    for (std::size_t i = 0; i < w.size(); ++i) {
+    for (std::size_t i = 0; i < codes.size(); ++i) {
       const std::size_t number = in.get(packed.bits) + (a_row ? i / row * table : 0);
       require(number < levels);
-      w[i] = packed.levels[number];
+      codes[i] = packed.levels[number];
     }
   }
-  for (std::size_t i = 0; i < w.size(); ++i) w[i] *= packed.scales[scales == 1 ? 0 : i / row];
 }
 
 }  // namespace qtrain::quant

@@ -18,7 +18,8 @@ struct PackedWeights {
 /// to 256 different codes have a table for all rows; else, where that saves space, one a row.
 PackedWeights pack_weights(std::span<const float> codes, std::span<const float> scales, std::size_t rows);
 
-/// An Error (data) if what is given cannot be w.size() weights in `rows` rows.
-void unpack_weights(const PackedWeights& packed, std::size_t rows, std::span<float> w);
+/// The codes that were packed; scales are as they are in `packed`. An Error (data) if what is given cannot be
+/// codes.size() weights in `rows` rows.
+void unpack_codes(const PackedWeights& packed, std::size_t rows, std::span<float> codes);
 
 }  // namespace qtrain::quant

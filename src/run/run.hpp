@@ -25,6 +25,21 @@ int check_specs(const std::vector<std::string>& paths);
 /// estimated time of an epoch. Reads no data.
 void dry_run(const Request& request);
 
+/// What the command line says about an evaluation.
+struct EvaluationRequest {
+  std::string path;                    ///< of a checkpoint, the final weights of a run, or an exported file
+  std::vector<std::string> overrides;  ///< laid over the spec in it
+  std::string low_bit;                 ///< engine.low_bit; "": as in the spec
+  int batch = 0;                       ///< images a batch; 0: as in the spec
+  bool json = false;
+};
+
+/// Evaluates the exactly quantized network on the test images and prints accuracy, loss and speed.
+int evaluate_file(const EvaluationRequest& request);
+
+/// Writes the network of a checkpoint or final weights to `out`, its quantized weights packed.
+int export_file(const std::string& path, const std::string& out);
+
 /// The groups of things a spec can name: weights, activations, ste, ...
 std::vector<std::string> list_groups();
 /// Names and equations of one group, or of all for "".

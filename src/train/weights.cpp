@@ -10,6 +10,7 @@
 
 #include "base/cast.hpp"
 #include "base/error.hpp"
+#include "train/checkpoint.hpp"
 
 namespace qtrain::train {
 namespace {
@@ -85,6 +86,8 @@ std::vector<NamedTensor> used_tensors(const engine::Engine& engine) {
   for (const Slot& slot : engine.slots())
     tensors.push_back(NamedTensor::of(slot.name, slot.shape, engine.used(slot)));
   append_statistics(engine, tensors);
+  for (const Slot& slot : engine.slots())
+    if (slot.method != nullptr) tensors.push_back(flat_tensor(slot.name + "/scales", engine.scales(slot)));
   return tensors;
 }
 

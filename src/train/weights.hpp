@@ -8,7 +8,8 @@
 namespace qtrain::train {
 
 /// The network as used for inference: each slot's used values (so call Engine::use_weights first; with final
-/// = true for exactly quantized weights) under its parameter name, then the running statistics.
+/// = true for exactly quantized weights) under its parameter name, then the running statistics, and the
+/// scales of quantized weights as "NAME/scales".
 std::vector<NamedTensor> used_tensors(const engine::Engine& engine);
 
 /// What a next stage continues from: as used_tensors, but the latent of a quantized weight where it has one

@@ -99,9 +99,9 @@ void Workers::use_weights(const quant::WeightContext& context) {
   transport_.broadcast(message_);
   std::size_t position = 0;
   for (const engine::ParameterSlot& slot : engine_.slots()) {
-    values_.resize(engine_.used(slot).size());
-    dist::read_weights(message_, position, rows_of(slot), values_);
-    engine_.set_used(slot, values_);
+    codes_.resize(engine_.used(slot).size());
+    dist::read_weights(message_, position, rows_of(slot), codes_, scales_);
+    engine_.set_used(slot, codes_, scales_);
   }
   engine_.use_weights(context, engine::Weights::set);
   traffic_.received += spec_.count * narrow<std::int64_t>(size);

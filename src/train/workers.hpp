@@ -85,9 +85,9 @@ class Workers {
   std::vector<Report> reports_;  ///< [worker]
   std::vector<int> images_;      ///< [worker], of the step
   std::size_t statistics_size_ = 0;
-  std::vector<float> statistics_;   ///< [worker of this process]; empty for one worker
-  std::vector<std::byte> message_;  ///< with a server's weights
-  std::vector<float> values_;       ///< of one tensor of it
+  std::vector<float> statistics_;      ///< [worker of this process]; empty for one worker
+  std::vector<std::byte> message_;     ///< with a server's weights
+  std::vector<float> codes_, scales_;  ///< of one tensor of it
   dist::Traffic traffic_;
 };
 

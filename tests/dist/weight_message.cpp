@@ -26,6 +26,14 @@ Values drawn(std::size_t size, const Values& levels) {
   return codes;
 }
 
+/// Codes as read, times their scales.
+void read_products(const std::vector<std::byte>& message, std::size_t& position, std::size_t rows,
+                   Values& w) {
+  Values scales;
+  read_weights(message, position, rows, w, scales);
+  for (std::size_t i = 0; i < w.size(); ++i) w[i] *= scales[i / (w.size() / scales.size())];
+}
+
 }  // namespace
 
 TEST_CASE("codes with a scale an output come back as their products, packed") {
@@ -39,7 +47,7 @@ TEST_CASE("codes with a scale an output come back as their products, packed") {
       Values w(size), product(size);
       for (std::size_t i = 0; i < size; ++i) product[i] = scales[i / (size / 4)] * codes[i];
       std::size_t position = 0;
-      read_weights(message, position, 4, w);
+      read_products(message, position, 4, w);
       CHECK(position == message.size());
       CHECK(same_bits(w, product));
     }
@@ -58,7 +66,7 @@ TEST_CASE("floats come back as they were, one value and none too, and tensors fo
   std::size_t position = 0;
   for (const Values& w : {floats, one, none}) {
     Values read(w.size());
-    read_weights(message, position, 4, read);
+    read_products(message, position, 4, read);
     CHECK(same_bits(read, w));
   }
   CHECK(position == message.size());
@@ -79,7 +87,7 @@ TEST_CASE("rows with codes of their own have tables of their own") {
     CHECK(message.size() < 4 * w.size());
     Values read(w.size());
     std::size_t position = 0;
-    read_weights(message, position, 16, read);
+    read_products(message, position, 16, read);
     CHECK(same_bits(read, w));
   }
   std::vector<std::byte> message;
@@ -100,7 +108,7 @@ TEST_CASE("256 codes take a byte each, 257 are floats") {
   Values w(1000);
   message.resize(message.size() - 1);
   std::size_t position = 0;
-  CHECK_THROWS_AS(read_weights(message, position, 4, w), Error);
+  CHECK_THROWS_AS(read_products(message, position, 4, w), Error);
 }
 
 }  // namespace qtrain::dist

@@ -1,0 +1,107 @@
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+#include <map>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "kernels/kernels.hpp"
+#include "run/json_text.hpp"
+#include "run/run.hpp"
+#include "run/trained_net.hpp"
+
+namespace qtrain::run {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Sums {
+  double loss = 0, seconds = 0;
+  std::int64_t correct = 0, count = 0;
+};
+
+Sums evaluate(TrainedNet& net) {
+  datasets::Loader loader(net.data().dataset.test, net.data().dataset.normalization, net.stage().dataset,
+                          false);
+  Sums sums;
+  datasets::Batch batch;
+  loader.start({.seed = 0, .epoch = 0});
+  while (loader.next(batch)) {
+    const auto started = std::chrono::steady_clock::now();
+    const engine::BatchResult result = net.engine().evaluate(batch.images, batch.labels);
+    sums.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    sums.loss += result.loss;
+    sums.correct += result.correct;
+    sums.count += result.count;
+  }
+  return sums;
+}
+
+/// "int8 19, float32 2": layers by the path they run on.
+std::string paths_text(const engine::Engine& engine) {
+  std::map<std::string, int> counts;
+  for (const engine::LayerInfo& layer : engine.layers())
+    if (!layer.path.empty()) ++counts[layer.path];
+  std::string text;
+  for (const auto& [path, count] : counts)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", path, count);
+  return text;
+}
+
+}  // namespace
+
+int evaluate_file(const EvaluationRequest& request) {
+  std::vector<std::string> overrides = request.overrides;
+  if (!request.low_bit.empty()) overrides.push_back("engine.low_bit=" + request.low_bit);
+  if (request.batch > 0) overrides.push_back(fmt::format("dataset.batch_size={}", request.batch));
+  TrainedNet net(request.path, overrides);
+  if (!net.data().warning.empty()) fmt::print(stderr, "warning: {}\n", net.data().warning);
+  evaluate(net);  // warms caches up and compiles what is compiled at first use
+  const Sums sums = evaluate(net);
+  const auto count = static_cast<double>(sums.count);
+  Json result;
+  result["model"] = net.stage().graph.name;
+  result["dataset"] = net.data().dataset.name;
+  result["images"] = sums.count;
+  result["accuracy"] = static_cast<double>(sums.correct) / count;
+  result["loss"] = sums.loss / count;
+  result["images_per_second"] = count / sums.seconds;
+  result["batch"] = net.stage().dataset.batch_size;
+  result["threads"] = net.engine().threads();
+  result["isa"] = kernels::active().isa;
+  result["paths"] = paths_text(net.engine());
+  if (request.json) {
+    fmt::print("{}\n", indented_text(result));
+    return static_cast<int>(ExitCode::done);
+  }
+  fmt::print("{} on {} images of {}\n", result["model"].get<std::string>(), sums.count,
+             net.data().dataset.name);
+  fmt::print("  accuracy    {:.2f} %\n  loss        {:.4f}\n", 100 * result["accuracy"].get<double>(),
+             result["loss"].get<double>());
+  fmt::print("  speed       {:.0f} images/s, batch {}, {} threads, {}\n",
+             result["images_per_second"].get<double>(), net.stage().dataset.batch_size,
+             net.engine().threads(), kernels::active().isa);
+  fmt::print("  layers      {}\n", result["paths"].get<std::string>());
+  return static_cast<int>(ExitCode::done);
+}
+
+int export_file(const std::string& path, const std::string& out) {
+  TrainedNet net(path, {});
+  SafetensorsFile file;
+  file.tensors = packed_tensors(net.engine());
+  file.metadata["spec"] = net.spec();
+  std::size_t quantized = 0, packed = 0;
+  for (const engine::ParameterSlot& slot : net.engine().slots())
+    if (slot.method != nullptr) quantized += net.engine().used(slot).size();
+  for (const NamedTensor& tensor : file.tensors)
+    if (tensor.name.find('/') != std::string::npos) packed += tensor.bytes.size();
+  save_safetensors(out, file);
+  if (quantized > 0)
+    fmt::print("{} quantized weights in {} bytes, {:.2f} bits each with their scales\n", quantized, packed,
+               8.0 * static_cast<double>(packed) / static_cast<double>(quantized));
+  fmt::print("{}\n", out);
+  return static_cast<int>(ExitCode::done);
+}
+
+}  // namespace qtrain::run

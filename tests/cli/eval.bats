@@ -1,0 +1,78 @@
+#!/usr/bin/env bats
+# Trained nets evaluated and exported: the numbers of their metrics, from every file.
+load helper
+
+# Trains with these words and compares what the metrics say with every way to evaluate it.
+compare_files() {
+  rm -rf run
+  "$QTRAIN" tiny.yaml "$@" --out run --quiet > /dev/null
+  "$QTRAIN" export run/final.safetensors run/packed.safetensors > /dev/null
+  "$QTRAIN" export run/checkpoint.safetensors run/again.safetensors > /dev/null
+  cmp run/packed.safetensors run/again.safetensors
+  for file in checkpoint final packed; do
+    for low_bit in auto off; do
+      "$QTRAIN" eval run/$file.safetensors --low-bit $low_bit --json > run/$file-$low_bit.json
+    done
+  done
+  python3 - <<'PYTHON'
+import glob, json
+
+metrics = json.load(open("run/metrics.json"))["result"]
+found = glob.glob("run/*-*.json")
+assert len(found) == 6
+for path in found:
+    result = json.load(open(path))
+    assert result["accuracy"] == metrics["quantized_val_accuracy"], path
+    assert result["loss"] == metrics["quantized_val_loss"], path
+    assert result["images"] == 64 and result["images_per_second"] > 0
+PYTHON
+}
+
+@test "checkpoint, final weights and exported file give the metrics' numbers, whatever the method and path" {
+  for weights in "method: binary_connect" "method: bwn" "method: ttq" "method: lsq, bits: 3" "method: laq, bits: 3" \
+    "method: alternating, bits: 2" "method: prox_quant" "method: md_softmax" "method: dorefa, bits: 4" "method: qil, bits: 2" "method: none"; do
+    compare_files "quantize.weights={$weights}"
+  done
+}
+
+@test "so do stages, several workers, and averages" {
+  compare_files workers.count=2 quantize.gradients.method=ef_sign_sgd
+  compare_files train.average_decay=0.9
+  cat >> tiny.yaml <<'YAML'
+stages:
+- quantize: {weights: {method: none}, activations: {quantizer: none}}
+- quantize: {weights: {method: lab}}
+YAML
+  compare_files
+}
+
+@test "an exported file has as many bits a weight as the method, and little else" {
+  "$QTRAIN" tiny.yaml "model.widths=[256, 256]" --out run --quiet > /dev/null
+  run "$QTRAIN" export run/final.safetensors packed.safetensors
+  [ "$status" -eq 0 ]
+  [[ ${lines[0]} == "854528 quantized weights in "*" bytes, 1.00 bits each with their scales" ]]
+  [ "${lines[1]}" = packed.safetensors ]
+  [ "$(stat -c %s packed.safetensors)" -lt $((854528 / 8 + 20000)) ]
+}
+
+@test "eval takes words over the spec of the file, and says what is wrong" {
+  "$QTRAIN" tiny.yaml --out run --quiet > /dev/null
+  run "$QTRAIN" eval run/final.safetensors dataset.limit.test=32 --batch 7
+  [ "$status" -eq 0 ]
+  [[ $output == *"mlp on 32 images of shapes10"*"accuracy"*"images/s, batch 7"* ]]
+  run "$QTRAIN" eval run/final.safetensors --low-bit quick
+  [ "$status" -eq 2 ]
+  [[ $output == *"engine.low_bit: is 'quick'"* ]]
+  run "$QTRAIN" eval nothing.safetensors
+  [ "$status" -eq 1 ]
+  [[ $output == *nothing.safetensors* ]]
+  head -c 5000 run/final.safetensors > cut.safetensors
+  run "$QTRAIN" eval cut.safetensors
+  [ "$status" -eq 3 ]
+  run "$QTRAIN" eval run/final.safetensors "model.widths=[32, 17]"
+  [ "$status" -eq 3 ]
+  [[ $output == *"final.safetensors: its tensor 'fc2.weight' has "* ]]
+  run "$QTRAIN" export run/final.safetensors /nowhere/out.safetensors
+  [ "$status" -eq 1 ]
+  [[ $output == *"/nowhere/out.safetensors"* ]]
+}
