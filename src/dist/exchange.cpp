@@ -66,6 +66,8 @@ void Exchange::encode(int worker, std::size_t k, double learning_rate, std::int6
   const Packed& packed = packed_[k];
   const auto local = static_cast<std::size_t>(worker);
   const int number = transport_.first() + worker;
+  if (weights_[static_cast<std::size_t>(number)] == 0)
+    return;  // no images: nothing to say, nothing to remember
   const std::span<float> g =
       row(worker).subspan(places_[packed.tensor], tensors_[packed.tensor].gradient.size());
   RandomStream random(seed_, Purpose::stochastic_gradients, tensors_[packed.tensor].index,
@@ -86,8 +88,9 @@ void Exchange::find_scales() {
       const std::size_t tensor = packed_[k].tensor;
       const std::span<float> g =
           row(static_cast<int>(worker)).subspan(places_[tensor], tensors_[tensor].gradient.size());
+      const bool silent = weights_[static_cast<std::size_t>(transport_.first()) + worker] == 0;
       quant::clip_gradient(clip_, g);
-      scales_[worker * count + k] = quantizer_->scale(g);
+      scales_[worker * count + k] = silent ? 0 : quantizer_->scale(g);
     }
   if (!quantizer_->shares_scale()) return;
   const std::span<float> shared = std::span(scales_).first(count);

@@ -139,6 +139,21 @@ TEST_CASE("ef_sign_sgd: each worker remembers its own errors") {
   }
 }
 
+TEST_CASE("a worker without images has no say, and remembers nothing new") {
+  for (const char* method : {"ef_sign_sgd", "terngrad", "sign_sgd"}) {
+    CAPTURE(std::string(method));
+    const std::string keys = fmt::format("{{method: {}}}", method);
+    Fixture two(2, keys), one(1, keys);
+    for (float& value : two.of_weights[1]) value *= 100;
+    two.run({4, 0});
+    one.run({4});
+    CHECK(two.weights == one.weights);
+    CHECK(two.biases == one.biases);
+    const std::size_t own = two.exchange.memory_of_worker();
+    for (std::size_t i = own; i < two.exchange.memory().size(); ++i) CHECK(two.exchange.memory()[i] == 0);
+  }
+}
+
 TEST_CASE("bytes: m d bits and a scale a message, floats else, and what float32 would take") {
   constexpr std::int64_t kFloats = 4 * (kWeights + kBiases);
   for (const int bits : {2, 3, 4, 8}) {
