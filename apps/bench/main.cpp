@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", request.rounds, "rounds of engine, convolutions and peer in turn")
       ->check(CLI::Range(1, 100));
   app.add_option("--steps", request.steps, "training steps a round")->check(CLI::Range(1, 1000));
+  app.add_option("--precision", request.precision, "engine.precision: float32 or bfloat16");
   app.add_option("--peer", request.peer, "command that prints a JSON line with train_images_per_second");
   bool methods = false;
   app.add_flag("--methods", methods, "the cost of each method instead");

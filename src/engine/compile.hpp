@@ -22,6 +22,7 @@ struct Shared {
   std::uint64_t seed = 1;
   int threads = 1;
   bool low_bit = true;
+  Precision precision = Precision::float32;
   bool keep_statistics = false;
   int shards = 1;  ///< most shards a batch can have
   Parameters& parameters;

@@ -28,7 +28,6 @@ struct RunContext {
   float inverse_batch = 1;  ///< 1 / images of the whole batch
 
   float* at(TensorId id) const { return reinterpret_cast<float*>(raw(id)); }
-  unsigned char* bytes(TensorId id) const { return reinterpret_cast<unsigned char*>(raw(id)); }
   std::byte* raw(TensorId id) const {
     const Address& a = addresses[id];
     return bases[static_cast<std::size_t>(a.base)] + a.offset;

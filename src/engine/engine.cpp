@@ -22,6 +22,7 @@ struct Engine::Impl {
                .seed = engine_options.seed,
                .threads = engine_options.threads,
                .low_bit = engine_options.low_bit,
+               .precision = engine_options.precision,
                .keep_statistics = engine_options.keep_statistics,
                .shards = (engine_options.batch + engine_options.shard - 1) / engine_options.shard,
                .parameters = parameters,
@@ -223,12 +224,22 @@ std::string onednn_version() {
   return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
 }
 
+void require(Precision precision) {
+  if (precision == Precision::bfloat16 && !onednn::has_bfloat16())
+    fail(
+        ExitCode::usage,
+        "the precision is bfloat16, but oneDNN {} has no fast bfloat16 convolution for this CPU, which takes "
+        "AVX-512: set engine.precision to float32",
+        onednn_version());
+}
+
 Engine::Engine(const model::Graph& graph, const Quantization& quantization, const Loss& loss,
                const Options& options) {
   QTRAIN_CHECK(options.threads >= 1 && options.shard >= 1 && options.batch >= 1,
                "threads {}, shard {} and batch {} must all be at least 1", options.threads, options.shard,
                options.batch);
   onednn::use_threads(1);
+  require(options.precision);
   impl_ = std::make_unique<Impl>(graph, quantization, loss, options);
 }
 Engine::~Engine() = default;
@@ -342,7 +353,10 @@ std::vector<LayerInfo> Engine::layers() const {
       if (parameter.layer == id) row.parameters += static_cast<std::int64_t>(element_count(parameter.shape));
     const ParameterSlot* weight = m.parameters.find(id, ParameterSlot::Kind::weight);
     row.weight_bits = weight == nullptr ? 0 : weight->method != nullptr ? weight->method->bits() : 32;
-    row.path = weight == nullptr ? "" : m.shared.integer_layers.contains(id) ? "int8" : "float32";
+    if (weight != nullptr)
+      row.path = m.shared.integer_layers.contains(id)         ? "int8"
+                 : m.options.precision == Precision::bfloat16 ? "bfloat16"
+                                                              : "float32";
     const bool keeps = layer.op == model::Op::max_pool || layer.op == model::Op::flatten ||
                        layer.op == model::Op::shortcut_pad;
     if (keeps) bits[k] = row.activation_bits;

@@ -34,14 +34,18 @@ struct Quantization {
   quant::PropagatedFactory propagated;
 };
 
+/// Number format of the operands of convolutions and linear layers; sums, and all else, are floats.
+enum class Precision { float32, bfloat16 };
+
 struct Options {
   int threads = 1;
-  int shard = 8;                 ///< images a shard: part of the numerics
-  int batch = 128;               ///< largest training batch
-  std::uint64_t seed = 1;        ///< of the initial weights
-  bool keep_statistics = false;  ///< running statistics stay as they are in training
-  bool low_bit = true;           ///< convolve codes as integers where that gives the same bits
-  bool poison = false;           ///< fill dead arena ranges with NaN (tests)
+  int shard = 8;                             ///< images a shard: part of the numerics
+  int batch = 128;                           ///< largest training batch
+  std::uint64_t seed = 1;                    ///< of the initial weights
+  bool keep_statistics = false;              ///< running statistics stay as they are in training
+  bool low_bit = true;                       ///< convolve codes as integers where that gives the same bits
+  Precision precision = Precision::float32;  ///< part of the numerics
+  bool poison = false;                       ///< fill dead arena ranges with NaN (tests)
 };
 
 /// One learned tensor in the flat vectors of latents and gradients.
@@ -75,7 +79,7 @@ struct LayerInfo {
   std::int64_t multiply_accumulates = 0;
   int weight_bits = 32;      ///< 32: float; 0: no weights
   int activation_bits = 32;  ///< of the layer's input
-  std::string path = {};     ///< "float32", "int8" (forward); "" for layers without arithmetic of their own
+  std::string path = {};     ///< "float32", "bfloat16", "int8" (forward); "": no arithmetic of its own
 };
 
 /// Which weights a quantized layer uses.
@@ -108,10 +112,14 @@ struct Profile {
 /// Version of the oneDNN library in use: "2.6.3".
 std::string onednn_version();
 
-/// A compiled network with its parameters. Results depend on graph, quantization, loss, shard, seed and data:
-/// never on `threads`.
+/// A precision for which oneDNN has no fast convolutions on this CPU is an Error (usage).
+void require(Precision precision);
+
+/// A compiled network with its parameters. Results depend on graph, quantization, loss, shard, precision,
+/// seed and data: never on `threads`.
 class Engine {
  public:
+  /// Requires options.precision.
   Engine(const model::Graph& graph, const Quantization& quantization, const Loss& loss,
          const Options& options);
   ~Engine();

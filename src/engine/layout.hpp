@@ -3,6 +3,13 @@
 
 namespace qtrain::engine {
 
+/// How one value of a tensor is stored.
+enum class Storage { float32, bfloat16, unsigned_byte, signed_byte };
+constexpr std::size_t kStorages = 4;
+constexpr std::size_t size_of(Storage storage) {
+  return storage == Storage::float32 ? 4 : storage == Storage::bfloat16 ? 2 : 1;
+}
+
 /// How the values of one shard's tensor lie in memory: images x blocks x pixels x lanes, lanes fastest;
 /// channel c = block * lanes + lane. nhwc is one block of `channels` lanes, nchw `channels` blocks of one
 /// lane; a matrix [images][features] is one block of one pixel. There is no padding.

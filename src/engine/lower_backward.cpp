@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "engine/lowering.hpp"
 
 namespace qtrain::engine {
@@ -23,29 +25,42 @@ void Lowering::backward(Node& node) {
   }
 }
 
-TensorId Lowering::gradient_of(int v, const std::string& name) {
+TensorId Lowering::gradient_of(int v, const std::string& name, Storage storage) {
   auto& diffs = value(v).diffs;
+  const std::size_t size = value(v).layout.size();
   while (diffs.size() > 1) {
     const TensorId sum = program().tensor(name + " gradient", value(v).desc.get_size());
-    program().step(sum_step(name, diffs[0], diffs[1], sum, value(v).layout.size()));
+    program().step(sum_step(name, diffs[0].tensor, diffs[1].tensor, sum, size));
     diffs.erase(diffs.begin());
-    diffs[0] = sum;
+    diffs[0] = {sum};
   }
-  return diffs[0];
+  return diffs[0].storage == storage ? diffs[0].tensor : converted(diffs[0], storage, size, name);
 }
 
-TensorId Lowering::new_diff(int v, const std::string& name) {
-  const TensorId id = program().tensor(name + " diff", value(v).desc.get_size());
-  value(v).diffs.push_back(id);
+TensorId Lowering::new_diff(int v, const std::string& name, Storage storage) {
+  const TensorId id = program().values(name + " diff", value(v).layout.size(), storage);
+  value(v).diffs.push_back({id, storage});
   return id;
+}
+
+// A sum of several gradients takes floats; so does whoever quantizes a gradient.
+Storage Lowering::diff_storage(int v) const {
+  const auto reads = [v](const Node& node) {
+    return node.src == v || std::ranges::count(node.terms, v, &Result::Term::value) > 0;
+  };
+  const auto makes = [v](const Node& node) { return node.kind == Node::Kind::product && node.dst == v; };
+  const auto maker = std::ranges::find_if(nodes_, makes);
+  const bool alone = std::ranges::count_if(nodes_, reads) == 1;
+  return alone && maker != nodes_.end() && !propagates_quantized(*maker->weights) ? operand_
+                                                                                  : Storage::float32;
 }
 
 void Lowering::backward_elementwise(Node& node) {
   const Value& dst = value(node.dst);
   const TensorId g = program().tensor(node.name + " g", dst.desc.get_size());
   const TensorId tiles = program().tensor(node.name + " tiles", tiles_bytes(dst.layout));
-  program().step(
-      elementwise_backward(node.name, dst.diffs, operands_of(node.terms), node.unit, g, tiles, dst.layout));
+  program().step(elementwise_backward(node.name, dst.diffs, operands_of(node.terms, node.name), node.unit, g,
+                                      tiles, dst.layout));
   bool barrier = false;
   for (const auto& term : node.terms) {
     if (term.affine->wants_gradient_sums()) backward_sums_.emplace_back(term.affine, dst.layout.pixels);
@@ -56,11 +71,13 @@ void Lowering::backward_elementwise(Node& node) {
     Value& z = value(term.value);
     if (!z.needs_gradient) continue;
     if (!term.affine->batch_norm()) {
-      z.diffs.push_back(g);
+      z.diffs.push_back({g});
       continue;
     }
-    const TensorId diff = new_diff(term.value, node.name);
-    program().step(affine_backward(node.name, g, {z.tensor, term.affine}, diff, z.layout));
+    const Storage storage = diff_storage(term.value);
+    const TensorId diff = new_diff(term.value, node.name, storage);
+    program().step(affine_backward(node.name, g, {exact(term.value, node.name), term.affine}, {diff, storage},
+                                   tiles, z.layout));
   }
 }
 
@@ -74,13 +91,15 @@ void Lowering::flush_backward_sums() {
 
 // The data gradient comes last: the step after it reads it from cache.
 void Lowering::backward_product(Node& node) {
-  TensorId diff_dst = gradient_of(node.dst, node.name);
-  if (shared_.propagated && node.weights->method != nullptr) {
+  const bool quantized = propagates_quantized(*node.weights);
+  TensorId diff_dst = gradient_of(node.dst, node.name, quantized ? Storage::float32 : operand_);
+  if (quantized) {
     const Value& dst = value(node.dst);
-    const TensorId quantized = program().tensor(node.name + " quantized diff", dst.desc.get_size());
-    program().step(propagated_step(node.name, *shared_.propagated, dst.layer, shared_.seed, diff_dst,
-                                   quantized, dst.layout));
-    diff_dst = quantized;
+    const TensorId floats = program().tensor(node.name + " quantized diff", dst.desc.get_size());
+    program().step(propagated_step(node.name, *shared_.propagated, dst.layer, shared_.seed, diff_dst, floats,
+                                   dst.layout));
+    diff_dst =
+        operand_ == Storage::float32 ? floats : converted({floats}, operand_, dst.layout.size(), node.name);
   }
   backward_weights(node, diff_dst);
   if (value(node.src).needs_gradient) backward_data(node, diff_dst);
@@ -89,7 +108,7 @@ void Lowering::backward_product(Node& node) {
 void Lowering::backward_weights(const Node& node, TensorId diff_dst) {
   const Built built = node.linear ? onednn::linear_backward_weights(node.forward)
                                   : onednn::convolution_backward_weights(node.forward, node.window);
-  const TensorId src = floats(node.src, node.name);
+  const TensorId src = stored(node.src, operand_, node.name);
   const bool first_program = !shared_.gradients.contains(node.weights->index);
   auto& gradient = shared_.gradients[node.weights->index];
   if (first_program) prepare_gradient(gradient, built.weights, *node.weights, value(node.src).unit);
@@ -156,7 +175,7 @@ void Lowering::backward_response_norm(Node& node) {
   const TensorId scratch =
       program().tensor(node.name + " scratch", response_norm_bytes(node.response_norm, layout));
   const TensorId diff_src = new_diff(node.src, node.name);
-  program().step(response_norm_backward(node.name, value(node.src).tensor, diff_dst, diff_src, scratch,
+  program().step(response_norm_backward(node.name, floats(node.src, node.name), diff_dst, diff_src, scratch,
                                         node.response_norm, layout));
 }
 
@@ -171,8 +190,8 @@ void Lowering::backward_shortcut(Node& node) {
 void Lowering::backward_relayout(Node& node) {
   if (!value(node.src).needs_gradient) return;
   const TensorId diff_dst = gradient_of(node.dst, node.name);
-  if (value(node.src).tensor >= 0 && value(node.src).tensor == value(node.dst).tensor) {
-    value(node.src).diffs.push_back(diff_dst);
+  if (value(node.src).in(Storage::float32) == value(node.dst).in(Storage::float32)) {
+    value(node.src).diffs.push_back({diff_dst});
     return;
   }
   const TensorId diff_src = new_diff(node.src, node.name);

@@ -22,6 +22,7 @@ std::unique_ptr<Compiled> Lowering::run() {
   }
   finish_with_loss();
   if (training_) {
+    in_backward_ = true;
     for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) backward(*node);
     flush_backward_sums();
   }
@@ -40,15 +41,28 @@ int Lowering::add_value(Value v) {
   return narrow<int>(values_.size() - 1);
 }
 
-Value Lowering::make_value(const std::string& name, const Desc& desc, bool codes) {
+Value Lowering::make_value(const std::string& name, const Desc& desc) {
   Value v;
   v.desc = desc;
   QTRAIN_CHECK(onednn::describe(desc, v.layout), "layer {}: a layout that no kernel here knows", name);
-  if (codes)
-    v.codes = program().codes(name, v.layout.size());
-  else
-    v.tensor = program().tensor(name, desc.get_size());
   return v;
+}
+
+Value Lowering::make_floats(const std::string& name, const Desc& desc) {
+  Value v = make_value(name, desc);
+  v.put({program().tensor(name, desc.get_size())});
+  return v;
+}
+
+Value Lowering::relaid(int v, const Desc& desc, const std::string& name) {
+  Value dst = value(v);
+  const Value fresh = make_value(name, desc);
+  dst.desc = fresh.desc;
+  dst.layout = fresh.layout;
+  dst.tensors = fresh.tensors;
+  dst.producer = nullptr;
+  dst.diffs.clear();
+  return dst;
 }
 
 void Lowering::lower(int id, const model::Layer& layer) {
@@ -61,8 +75,7 @@ void Lowering::lower(int id, const model::Layer& layer) {
     case Op::batch_norm:
       return lower_batch_norm(id, layer);
     case Op::activation: {
-      result(id).value =
-          elementwise(layer.name, terms_of(layer.inputs[0]), &shared_.units.at(id), stores_codes(id));
+      result(id).value = elementwise(layer.name, terms_of(layer.inputs[0]), &shared_.units.at(id));
       return;
     }
     case Op::max_pool:
@@ -81,10 +94,8 @@ void Lowering::lower(int id, const model::Layer& layer) {
 }
 
 void Lowering::lower_input(int id) {
-  Value v;
-  v.desc = onednn::plain(dims_of(id));
-  QTRAIN_CHECK(onednn::describe(v.desc, v.layout), "the input has no plain layout");
-  v.tensor = program().input(element_count(shared_.shapes[static_cast<std::size_t>(id)]));
+  Value v = make_value("input", onednn::plain(dims_of(id)));
+  v.put({program().input(element_count(shared_.shapes[static_cast<std::size_t>(id)]))});
   result(id).value = add_value(std::move(v));
 }
 
@@ -95,27 +106,26 @@ void Lowering::lower_product(int id, const model::Layer& layer) {
   node.window = onednn::window_of(layer);
   node.weights = shared_.parameters.find(id, ParameterSlot::Kind::weight);
   const memory::dims weights(node.weights->shape.begin(), node.weights->shape.end());
-  if (node.linear) {
-    node.forward = onednn::linear_forward(value(src).desc, weights, onednn::plain(dims_of(id)));
-  } else {
-    node.forward = onednn::convolution_forward(onednn::channels_last(value(src).desc.dims()), weights,
-                                               onednn::channels_last(dims_of(id)), node.window);
-    src = in_layout(src, node.forward.src, layer.name);
-  }
-  Value dst = make_value(layer.name, node.forward.dst);
+  if (!node.linear) src = in_layout(src, onednn::channels_last(value(src).desc.dims()), layer.name);
+  const Desc operand = onednn::in_storage(value(src).desc, operand_);
+  node.forward = node.linear ? onednn::linear_forward(operand, weights, onednn::plain(dims_of(id)))
+                             : onednn::convolution_forward(operand, weights,
+                                                           onednn::channels_last(dims_of(id)), node.window);
+  Value dst = make_floats(layer.name, node.forward.dst);
   dst.weights = node.weights;
   dst.layer = id;
   dst.src_unit = value(src).unit;
   dst.needs_gradient = true;
   node.src = src;
-  if (!lower_integer_product(id, node, dst.tensor)) {
+  const TensorId y = dst.in(Storage::float32);
+  if (!lower_integer_product(id, node, y)) {
     const void* w = shared_.parameters.copy(*node.weights, Parameters::Content::codes, node.forward.weights);
-    const TensorId x = floats(src, layer.name);
+    const TensorId x = stored(src, operand_, layer.name);
     call(layer.name, node.linear ? StepKind::linear : StepKind::convolution_forward, node.forward,
          {{DNNL_ARG_SRC, node.forward.src, x, nullptr},
           {DNNL_ARG_WEIGHTS, node.forward.weights, -1, w},
-          {DNNL_ARG_DST, node.forward.dst, dst.tensor, nullptr}},
-         {x}, {dst.tensor});
+          {DNNL_ARG_DST, node.forward.dst, y, nullptr}},
+         {x}, {y});
   }
   node.dst = add_value(std::move(dst));
   result(id).terms = {{node.dst, nullptr, false}};
@@ -127,7 +137,7 @@ void Lowering::lower_batch_norm(int id, const model::Layer& layer) {
   const bool raw = input.value < 0 && input.terms.size() == 1 && input.terms[0].affine == nullptr;
   const int v = raw ? input.terms[0].value : value_of(layer.inputs[0]);
   Affine* affine = next_affine([&] { return batch_norm_source(id, layer, v); });
-  const TensorId z = keep_floats(v, layer.name);
+  const Stored z{floats(v, layer.name)};
   if (training_) program().step(moments_step(layer.name, {z, affine}, value(v).layout));
   value(v).needs_gradient |= layer.affine;
   result(id).terms = {{v, affine, !training_}};
@@ -184,8 +194,7 @@ int Lowering::value_of(int layer) {
   return result(layer).value;
 }
 
-int Lowering::elementwise(const std::string& name, std::vector<Result::Term> terms, ActivationUnit* unit,
-                          bool codes) {
+int Lowering::elementwise(const std::string& name, std::vector<Result::Term> terms, ActivationUnit* unit) {
   std::vector<std::pair<Affine*, std::size_t>> to_combine;
   for (auto& term : terms) {
     if (term.affine->batch_norm() && !term.combined)
@@ -197,15 +206,13 @@ int Lowering::elementwise(const std::string& name, std::vector<Result::Term> ter
     program().barrier(name, [to_combine](int shards, std::size_t images) {
       for (const auto& [affine, pixels] : to_combine) affine->combine_forward(shards, images * pixels);
     });
-  const Value& first = value(terms[0].value);
-  const Layout layout = first.layout;
-  codes = codes && first.desc == onednn::channels_last(first.desc.dims());
-  Value dst = make_value(name, first.desc, codes);
+  Value dst = make_value(name, value(terms[0].value).desc);
   dst.unit = unit != nullptr && unit->quantizer ? unit : nullptr;
   for (const auto& term : terms) dst.needs_gradient |= value(term.value).needs_gradient;
-  const TensorId tiles = program().tensor(name + " tiles", tiles_bytes(layout));
-  program().step(elementwise_forward(name, operands_of(terms), unit, codes ? dst.codes : dst.tensor, codes,
-                                     tiles, layout));
+  const TensorId tiles = program().tensor(name + " tiles", tiles_bytes(dst.layout));
+  auto step = elementwise_forward(name, operands_of(terms, name), unit, tiles, dst.layout);
+  dst.producer = step.get();
+  program().step(std::move(step));
   Node node{.kind = Node::Kind::elementwise, .name = name};
   node.dst = add_value(std::move(dst));
   node.terms = std::move(terms);
@@ -214,9 +221,9 @@ int Lowering::elementwise(const std::string& name, std::vector<Result::Term> ter
   return nodes_.back().dst;
 }
 
-std::vector<Operand> Lowering::operands_of(const std::vector<Result::Term>& terms) {
+std::vector<Operand> Lowering::operands_of(const std::vector<Result::Term>& terms, const std::string& name) {
   std::vector<Operand> operands;
-  for (const auto& term : terms) operands.push_back(operand_of(term));
+  for (const auto& term : terms) operands.push_back({exact(term.value, name), term.affine});
   return operands;
 }
 
@@ -242,19 +249,19 @@ void Lowering::lower_pool(int id, const model::Layer& layer) {
   }
   node.maximum = layer.op == Op::max_pool;
   node.forward = onednn::pool_forward(value(src).desc, dims_of(id), node.window, node.maximum, training_);
-  Value dst = make_value(layer.name, node.forward.dst);
+  Value dst = make_floats(layer.name, node.forward.dst);
   dst.unit = value(src).unit;
   dst.needs_gradient = value(src).needs_gradient;
-  const TensorId x = keep_floats(src, layer.name);
+  const TensorId x = floats(src, layer.name), y = dst.in(Storage::float32);
   std::vector<onednn::Call::Argument> arguments{{DNNL_ARG_SRC, value(src).desc, x, nullptr},
-                                                {DNNL_ARG_DST, dst.desc, dst.tensor, nullptr}};
+                                                {DNNL_ARG_DST, dst.desc, y, nullptr}};
   std::vector<TensorId> reads{x};
   if (training_ && node.maximum) {
     node.workspace = program().tensor(layer.name + " workspace", node.forward.workspace.get_size());
     arguments.push_back({DNNL_ARG_WORKSPACE, node.forward.workspace, node.workspace, nullptr});
     reads.push_back(node.workspace);  // not a float tensor: listed for its life only
   }
-  call(layer.name, StepKind::pooling, node.forward, arguments, reads, {dst.tensor});
+  call(layer.name, StepKind::pooling, node.forward, arguments, reads, {y});
   node.dst = add_value(std::move(dst));
   result(id).value = node.dst;
   nodes_.push_back(std::move(node));
@@ -265,11 +272,11 @@ void Lowering::lower_response_norm(int id, const model::Layer& layer) {
   // Squares of codes are no squares of what they stand for.
   if (value(src).unit != nullptr) src = elementwise(layer.name, terms_of(layer.inputs[0]), nullptr);
   src = in_layout(src, onednn::channels_last(value(src).desc.dims()), layer.name);
-  Value dst = make_value(layer.name, value(src).desc);
+  Value dst = make_floats(layer.name, value(src).desc);
   dst.needs_gradient = value(src).needs_gradient;
   const TensorId scratch =
       program().tensor(layer.name + " scratch", response_norm_bytes(layer.response_norm, dst.layout));
-  program().step(response_norm_forward(layer.name, value(src).tensor, dst.tensor, scratch,
+  program().step(response_norm_forward(layer.name, floats(src, layer.name), dst.in(Storage::float32), scratch,
                                        layer.response_norm, dst.layout));
   Node node{.kind = Node::Kind::response_norm, .name = layer.name, .src = src};
   node.response_norm = layer.response_norm;
@@ -284,13 +291,13 @@ void Lowering::lower_shortcut(int id, const model::Layer& layer) {
   Node node{.kind = Node::Kind::shortcut, .name = layer.name, .src = src};
   node.window.stride = layer.stride;
   node.width = narrow<int>(value(src).desc.dims()[3]);
-  const bool codes = value(src).codes >= 0;
-  Value dst = make_value(layer.name, onednn::channels_last(dims_of(id)), codes);
+  const Stored x = exact(src, layer.name);
+  Value dst = make_value(layer.name, onednn::channels_last(dims_of(id)));
+  dst.put({program().values(layer.name, dst.layout.size(), x.storage), x.storage});
   dst.unit = value(src).unit;
   dst.needs_gradient = value(src).needs_gradient;
-  program().step(shortcut_forward(layer.name, codes ? value(src).codes : value(src).tensor, value(src).layout,
-                                  codes ? dst.codes : dst.tensor, dst.layout, node.width, layer.stride,
-                                  codes ? 1 : sizeof(float)));
+  program().step(shortcut_forward(layer.name, x.tensor, value(src).layout, dst.in(x.storage), dst.layout,
+                                  node.width, layer.stride, size_of(x.storage)));
   node.dst = add_value(std::move(dst));
   result(id).value = node.dst;
   nodes_.push_back(std::move(node));
@@ -298,14 +305,10 @@ void Lowering::lower_shortcut(int id, const model::Layer& layer) {
 
 void Lowering::lower_flatten(int id, const model::Layer& layer) {
   const int src = value_of(layer.inputs[0]);
-  keep_floats(src, layer.name);
   const int plain = in_layout(src, onednn::plain(value(src).desc.dims()), layer.name);
   // The same bytes under another shape: gradients of the flat value are gradients of the plain one.
-  Value flat = value(plain);
-  flat.desc = onednn::plain(dims_of(id));
-  QTRAIN_CHECK(onednn::describe(flat.desc, flat.layout), "layer {} has no plain layout", layer.name);
-  flat.codes = -1;
-  flat.diffs.clear();
+  Value flat = relaid(plain, onednn::plain(dims_of(id)), layer.name);
+  flat.put({floats(plain, layer.name)});
   Node node{.kind = Node::Kind::relayout, .name = layer.name, .src = plain};
   node.dst = add_value(std::move(flat));
   result(id).value = node.dst;
@@ -314,17 +317,13 @@ void Lowering::lower_flatten(int id, const model::Layer& layer) {
 
 int Lowering::in_layout(int v, const Desc& desc, const std::string& name) {
   if (value(v).desc == desc) return v;
-  const TensorId x = keep_floats(v, name);
-  Value dst = value(v);
-  dst.codes = -1;
-  dst.diffs.clear();
-  dst.desc = desc;
-  QTRAIN_CHECK(onednn::describe(desc, dst.layout), "layer {}: a layout that no kernel here knows", name);
-  dst.tensor = program().tensor(name + " reordered", desc.get_size());
+  const TensorId x = floats(v, name);
+  const TensorId y = program().tensor(name + " reordered", desc.get_size());
+  Value dst = relaid(v, desc, name);
+  dst.put({y});
   const Built built = onednn::reorder(value(v).desc, desc);
   call(name, StepKind::layout, built,
-       {{DNNL_ARG_FROM, value(v).desc, x, nullptr}, {DNNL_ARG_TO, desc, dst.tensor, nullptr}}, {x},
-       {dst.tensor});
+       {{DNNL_ARG_FROM, value(v).desc, x, nullptr}, {DNNL_ARG_TO, desc, y, nullptr}}, {x}, {y});
   Node node{.kind = Node::Kind::relayout, .name = name, .src = v};
   node.forward = built;
   node.dst = add_value(std::move(dst));
@@ -348,10 +347,10 @@ void Lowering::finish_with_loss() {
   const Desc plain = onednn::plain({images_, shared_.graph.classes});
   QTRAIN_CHECK(value(logits).desc == plain, "the last layer, {}, does not end in {} logits", name,
                shared_.graph.classes);
-  program().keep(value(logits).tensor);
-  out_->logits = value(logits).tensor;
+  out_->logits = floats(logits, name);
+  program().keep(out_->logits);
   const TensorId diff = training_ ? program().tensor("loss gradient", plain.get_size()) : -1;
-  if (training_) value(logits).diffs = {diff};
+  if (training_) value(logits).diffs = {{diff}};
   program().step(
       loss_step(shared_.loss, out_->logits, diff, images_, shared_.graph.classes, &shared_.losses));
 }

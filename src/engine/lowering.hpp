@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <deque>
 #include <memory>
 #include <string>
@@ -10,18 +11,21 @@
 
 namespace qtrain::engine {
 
-/// A tensor of the program as later steps see it: floats, one-byte codes, or both.
+/// A tensor of the program as later steps see it, stored in one way or in several.
 struct Value {
-  TensorId tensor = -1;  ///< floats; -1: none (yet)
-  TensorId codes = -1;   ///< the same values as one-byte codes in the same layout; -1: none
-  onednn::Desc desc;     ///< of the floats
+  std::array<TensorId, kStorages> tensors = {-1, -1, -1, -1};  ///< by Storage; -1: not stored so (yet)
+  ElementwiseForward* producer = nullptr;  ///< the pass that makes it, if it can store it in more ways
+  onednn::Desc desc;                       ///< of the floats
   Layout layout;
   const ActivationUnit* unit = nullptr;      ///< whose codes it holds; null: plain values
   const ParameterSlot* weights = nullptr;    ///< of the convolution or linear layer it is the raw sum of
   const ActivationUnit* src_unit = nullptr;  ///< of that layer's input
   int layer = -1;                            ///< that layer
   bool needs_gradient = false;
-  std::vector<TensorId> diffs;  ///< gradient contributions, with respect to the real (scaled) value
+  std::vector<Stored> diffs;  ///< gradient contributions, with respect to the real (scaled) value
+
+  TensorId in(Storage storage) const { return tensors[static_cast<std::size_t>(storage)]; }
+  void put(const Stored& stored) { tensors[static_cast<std::size_t>(stored.storage)] = stored.tensor; }
 };
 
 /// A graph layer's result: a value, or (operands not empty) a sum of affine maps not yet computed.
@@ -61,6 +65,7 @@ class Lowering {
         images_(images),
         training_(mode == Mode::training),
         low_bit_(shared.low_bit && mode != Mode::float_evaluation),
+        operand_(shared.precision == Precision::bfloat16 ? Storage::bfloat16 : Storage::float32),
         out_(std::make_unique<Compiled>(images)) {}
 
   std::unique_ptr<Compiled> run();
@@ -74,8 +79,14 @@ class Lowering {
 
   int add_value(Value v);
 
-  /// A fresh tensor in layout `desc`, of floats or of one-byte codes.
-  Value make_value(const std::string& name, const onednn::Desc& desc, bool codes = false);
+  /// A value in layout `desc`, not stored yet.
+  Value make_value(const std::string& name, const onednn::Desc& desc);
+
+  /// A value stored as floats.
+  Value make_floats(const std::string& name, const onednn::Desc& desc);
+
+  /// What value `v` is, in another layout and not stored yet.
+  Value relaid(int v, const onednn::Desc& desc, const std::string& name);
 
   void lower(int id, const model::Layer& layer);
 
@@ -101,31 +112,29 @@ class Lowering {
   /// The layer's result as a value in memory.
   int value_of(int layer);
 
-  /// dst = activation(terms). With `codes`, dst is one-byte codes.
-  int elementwise(const std::string& name, std::vector<Result::Term> terms, ActivationUnit* unit,
-                  bool codes = false);
-
-  /// Whether the codes of an activation layer are best stored as bytes: a convolution will read them so.
-  bool stores_codes(int id) const;
+  /// dst = activation(terms).
+  int elementwise(const std::string& name, std::vector<Result::Term> terms, ActivationUnit* unit);
 
   /// Whether a convolution of values in `unit`'s codes is the same in integers: every sum of products fits a
   /// float's mantissa.
   bool fits_integers(int id, const ActivationUnit* unit) const;
 
-  /// Emits the convolution on codes; false if this CPU has none that is exact.
+  /// Emits the convolution on one-byte codes; false if they are not to be had, or this CPU has no exact one.
   bool lower_integer_product(int id, const Node& node, TensorId dst);
 
-  static Element element_of(const ActivationUnit& unit);
+  /// The value as its reader wants it: as it is stored already; else (forward) the pass that makes it stores
+  /// it so too; else converted, in the backward half for this reader alone.
+  TensorId stored(int v, Storage storage, const std::string& name);
 
-  /// The value's floats; where it has only codes, a new tensor for the next reader alone.
-  TensorId floats(int v, const std::string& name);
+  TensorId floats(int v, const std::string& name) { return stored(v, Storage::float32, name); }
 
-  /// The same, for all readers from now on.
-  TensorId keep_floats(int v, const std::string& name) { return value(v).tensor = floats(v, name); }
+  /// The value in a storage that loses nothing: floats or codes, what there is.
+  Stored exact(int v, const std::string& name);
 
-  Operand operand_of(const Result::Term& term);
+  /// The tensor in another storage: a new one.
+  TensorId converted(const Stored& src, Storage storage, std::size_t size, const std::string& name);
 
-  std::vector<Operand> operands_of(const std::vector<Result::Term>& terms);
+  std::vector<Operand> operands_of(const std::vector<Result::Term>& terms, const std::string& name);
 
   void lower_add(int id, const model::Layer& layer);
 
@@ -149,9 +158,12 @@ class Lowering {
   void backward(Node& node);
 
   /// All contributions to a value's gradient as one tensor.
-  TensorId gradient_of(int v, const std::string& name);
+  TensorId gradient_of(int v, const std::string& name, Storage storage = Storage::float32);
 
-  TensorId new_diff(int v, const std::string& name);
+  TensorId new_diff(int v, const std::string& name, Storage storage = Storage::float32);
+
+  /// How the gradient of a value is best stored by a step that can choose.
+  Storage diff_storage(int v) const;
 
   void backward_elementwise(Node& node);
 
@@ -162,6 +174,10 @@ class Lowering {
   void backward_weights(const Node& node, TensorId diff_dst);
 
   void backward_data(const Node& node, TensorId diff_dst);
+
+  bool propagates_quantized(const ParameterSlot& weights) const {
+    return shared_.propagated != nullptr && weights.method != nullptr;
+  }
 
   void prepare_gradient(Shared::WeightGradient& gradient, const onednn::Desc& desc, const ParameterSlot& slot,
                         const ActivationUnit* unit);
@@ -182,6 +198,8 @@ class Lowering {
   int images_;
   bool training_;
   bool low_bit_;
+  Storage operand_;  ///< of convolutions and linear layers, where not one-byte codes
+  bool in_backward_ = false;
   std::unique_ptr<Compiled> out_;
   std::vector<int> uses_;        ///< by layer
   std::vector<Result> results_;  ///< by layer

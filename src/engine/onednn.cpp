@@ -68,7 +68,37 @@ struct WindowDims {
         end_padding{w.padding + w.end_padding, w.padding + w.end_padding} {}
 };
 
-Desc with_any_layout(const Desc& desc) { return any(desc.dims()); }
+memory::data_type type_of(const Desc& desc) {
+#if DNNL_VERSION_MAJOR >= 3
+  return desc.get_data_type();
+#else
+  return desc.data_type();
+#endif
+}
+
+memory::data_type type_of(Storage storage) {
+  switch (storage) {
+    case Storage::float32:
+      return memory::data_type::f32;
+    case Storage::bfloat16:
+      return memory::data_type::bf16;
+    case Storage::unsigned_byte:
+      return memory::data_type::u8;
+    case Storage::signed_byte:
+      return memory::data_type::s8;
+  }
+  return memory::data_type::undef;
+}
+
+Desc with_type(const Desc& desc, memory::data_type type) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {desc.get_dims(), type, desc.get_strides()};
+#else
+  Desc other = desc;
+  other.data.data_type = memory::convert_to_c(type);
+  return other;
+#endif
+}
 
 template <class P, class PrimitiveDesc>
 Built finish(const PrimitiveDesc& desc, const Desc& src, const Desc& weights, const Desc& dst) {
@@ -82,6 +112,19 @@ Built finish(const PrimitiveDesc& desc, const Desc& src, const Desc& weights, co
   return built;
 }
 
+Desc any_of_type(const memory::dims& dims, memory::data_type type) {
+  return {dims, type, memory::format_tag::any};
+}
+
+// A backward call has the forward one's layouts of the data and is free in that of the weights. What it reads
+// has the type of forward's operands, what it makes is floats.
+Desc weights_read(const Built& forward) {
+  return any_of_type(forward.weights.dims(), type_of(forward.weights));
+}
+Desc weights_made(const Built& forward) { return any(forward.weights.dims()); }
+Desc diff_src_of(const Built& forward) { return in_storage(forward.src, Storage::float32); }
+Desc diff_dst_of(const Built& forward) { return with_type(forward.dst, type_of(forward.src)); }
+
 dnnl::convolution_forward::primitive_desc convolution_desc(const Desc& src, const Desc& weights,
                                                            const Desc& dst, Window window) {
   const WindowDims w(window);
@@ -89,13 +132,13 @@ dnnl::convolution_forward::primitive_desc convolution_desc(const Desc& src, cons
                                                src, weights, dst, w.stride, w.padding, w.end_padding);
 }
 
-/// Data and weights gradient take the same arguments: layouts of the data as forward had them, weights free.
 template <class P>
-typename P::primitive_desc convolution_backward_desc(const Built& forward, Window window) {
+typename P::primitive_desc convolution_backward_desc(const Built& forward, const Desc& src,
+                                                     const Desc& weights, Window window) {
   const WindowDims w(window);
   return backward_of<P>(convolution_desc(forward.src, forward.weights, forward.dst, window),
-                        algorithm::convolution_direct, forward.src, with_any_layout(forward.weights),
-                        forward.dst, w.stride, w.padding, w.end_padding);
+                        algorithm::convolution_direct, src, weights, diff_dst_of(forward), w.stride,
+                        w.padding, w.end_padding);
 }
 
 dnnl::inner_product_forward::primitive_desc linear_desc(const Desc& src, const Desc& weights,
@@ -130,15 +173,20 @@ Desc channels_last(const memory::dims& dims) {
   return {dims, memory::data_type::f32, memory::format_tag::acdb};
 }
 
-Desc bytes_of(const Desc& desc, bool is_signed) {
-  Desc bytes = desc;
-  const auto type = is_signed ? memory::data_type::s8 : memory::data_type::u8;
-#if DNNL_VERSION_MAJOR >= 3
-  return {desc.get_dims(), type, desc.get_strides()};
-#else
-  bytes.data.data_type = memory::convert_to_c(type);
-  return bytes;
-#endif
+Desc in_storage(const Desc& desc, Storage storage) { return with_type(desc, type_of(storage)); }
+
+bool is_bfloat16(const Desc& desc) { return type_of(desc) == memory::data_type::bf16; }
+
+bool has_bfloat16() {
+  const memory::dims data{1, 16, 4, 4}, weights{16, 16, 3, 3};
+  try {
+    const Built built = convolution_forward(in_storage(channels_last(data), Storage::bfloat16), weights,
+                                            channels_last(data), {3, 1, 1, 0});
+    return built.implementation.find("ref") == std::string::npos;
+  } catch (const dnnl::error& error) {
+    if (error.status != dnnl_unimplemented) throw;
+    return false;
+  }
 }
 
 bool describe(const Desc& desc, Layout& layout) {
@@ -171,14 +219,13 @@ bool describe(const Desc& desc, Layout& layout) {
 }
 
 Built convolution_forward(const Desc& src, const memory::dims& weights, const Desc& dst, Window window) {
-  const auto desc = convolution_desc(src, any(weights), dst, window);
+  const auto desc = convolution_desc(src, any_of_type(weights, type_of(src)), dst, window);
   return finish<dnnl::convolution_forward>(desc, desc.src_desc(), desc.weights_desc(), desc.dst_desc());
 }
 
 Built integer_convolution_forward(const Desc& src, const memory::dims& weights, const Desc& dst,
                                   Window window) {
-  const Desc codes(weights, memory::data_type::s8, memory::format_tag::any);
-  const auto desc = convolution_desc(src, codes, dst, window);
+  const auto desc = convolution_desc(src, any_of_type(weights, memory::data_type::s8), dst, window);
   return finish<dnnl::convolution_forward>(desc, desc.src_desc(), desc.weights_desc(), desc.dst_desc());
 }
 
@@ -188,34 +235,36 @@ bool sums_exactly(const Built& built) {
 }
 
 Built convolution_backward_data(const Built& forward, Window window) {
-  const auto desc = convolution_backward_desc<dnnl::convolution_backward_data>(forward, window);
+  const auto desc = convolution_backward_desc<dnnl::convolution_backward_data>(forward, diff_src_of(forward),
+                                                                               weights_read(forward), window);
   return finish<dnnl::convolution_backward_data>(desc, desc.diff_src_desc(), desc.weights_desc(),
                                                  desc.diff_dst_desc());
 }
 
 Built convolution_backward_weights(const Built& forward, Window window) {
-  const auto desc = convolution_backward_desc<dnnl::convolution_backward_weights>(forward, window);
+  const auto desc = convolution_backward_desc<dnnl::convolution_backward_weights>(
+      forward, forward.src, weights_made(forward), window);
   return finish<dnnl::convolution_backward_weights>(desc, desc.src_desc(), desc.diff_weights_desc(),
                                                     desc.diff_dst_desc());
 }
 
 Built linear_forward(const Desc& src, const memory::dims& weights, const Desc& dst) {
-  const auto desc = linear_desc(src, any(weights), dst);
+  const auto desc = linear_desc(src, any_of_type(weights, type_of(src)), dst);
   return finish<dnnl::inner_product_forward>(desc, desc.src_desc(), desc.weights_desc(), desc.dst_desc());
 }
 
 Built linear_backward_data(const Built& forward) {
   const auto desc = backward_of<dnnl::inner_product_backward_data>(
-      linear_desc(forward.src, forward.weights, forward.dst), forward.src, with_any_layout(forward.weights),
-      forward.dst);
+      linear_desc(forward.src, forward.weights, forward.dst), diff_src_of(forward), weights_read(forward),
+      diff_dst_of(forward));
   return finish<dnnl::inner_product_backward_data>(desc, desc.diff_src_desc(), desc.weights_desc(),
                                                    desc.diff_dst_desc());
 }
 
 Built linear_backward_weights(const Built& forward) {
   const auto desc = backward_of<dnnl::inner_product_backward_weights>(
-      linear_desc(forward.src, forward.weights, forward.dst), forward.src, with_any_layout(forward.weights),
-      forward.dst);
+      linear_desc(forward.src, forward.weights, forward.dst), forward.src, weights_made(forward),
+      diff_dst_of(forward));
   return finish<dnnl::inner_product_backward_weights>(desc, desc.src_desc(), desc.diff_weights_desc(),
                                                       desc.diff_dst_desc());
 }
@@ -281,8 +330,8 @@ void Call::run(const RunContext& context) const {
                           "could not execute a primitive");
 }
 
-Reorder::Reorder(const Desc& from, const float* from_data, const Desc& to, void* to_data)
-    : stream_(cpu()), from_(from, cpu(), const_cast<float*>(from_data)), to_(to, cpu(), to_data) {
+Reorder::Reorder(const Desc& from, const void* from_data, const Desc& to, void* to_data)
+    : stream_(cpu()), from_(from, cpu(), const_cast<void*>(from_data)), to_(to, cpu(), to_data) {
   const dnnl::reorder::primitive_desc desc(cpu(), from, cpu(), to, attributes());
   reorder_ = dnnl::reorder(desc);
   scratchpad_ = memory(desc.scratchpad_desc(), cpu());

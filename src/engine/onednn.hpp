@@ -25,8 +25,11 @@ Desc plain(const dnnl::memory::dims& dims);  ///< row major
 /// and 0.83 against 0.92 and 0.85, 19 channels 2.3 against 4.0, and no fall to a reference kernel where
 /// channels are no multiple of 16 (6 -> 16 channels 5x5: 0.26 ms against 239).
 Desc channels_last(const dnnl::memory::dims& dims);
-/// The same layout with one-byte integers, signed or not.
-Desc bytes_of(const Desc& desc, bool is_signed);
+/// The same layout with values stored so.
+Desc in_storage(const Desc& desc, Storage storage);
+bool is_bfloat16(const Desc& desc);
+/// Whether this CPU has convolutions of bfloat16 other than oneDNN's reference.
+bool has_bfloat16();
 /// The layout of a 2-d or 4-d activation tensor; false when it is none that Layout can express.
 bool describe(const Desc& desc, Layout& layout);
 
@@ -45,7 +48,8 @@ struct Built {
   std::string implementation;
 };
 
-/// Convolution without bias; `src` and `dst` may be any(...), weights is dims OIHW.
+/// Convolution without bias; `src` and `dst` may be any(...), weights is dims OIHW, of src's type. Where that
+/// is bfloat16, sums are floats, and so are dst and what the backward calls make; their diff_dst is bfloat16.
 Built convolution_forward(const Desc& src, const dnnl::memory::dims& weights, const Desc& dst, Window window);
 /// The same on one-byte codes: 32-bit integer sums, handed over as floats. Its implementation's name tells
 /// whether the sums are exact: see sums_exactly().
@@ -92,7 +96,7 @@ class Call {
 /// Copies between layouts on the calling thread (weights, once a step).
 class Reorder {
  public:
-  Reorder(const Desc& from, const float* from_data, const Desc& to, void* to_data);
+  Reorder(const Desc& from, const void* from_data, const Desc& to, void* to_data);
   void run() const;
 
  private:

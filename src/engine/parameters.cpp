@@ -5,6 +5,7 @@
 
 #include "base/cast.hpp"
 #include "base/random.hpp"
+#include "kernels/kernels.hpp"
 
 namespace qtrain::engine {
 
@@ -222,9 +223,20 @@ const void* Parameters::copy(const ParameterSlot& slot, Content content, const o
   const onednn::Desc plain = onednn::plain(slot.shape);
   if (desc == plain) return source(weight, content);
   c.data = AlignedBuffer<std::byte>(desc.get_size());
-  c.reorder = std::make_unique<onednn::Reorder>(plain, source(weight, content), desc, c.data.data());
-  c.reorder->run();
+  const void* from = source(weight, content);
+  const bool rounds = onednn::is_bfloat16(desc);
+  if (rounds) from = (c.rounded = AlignedBuffer<unsigned short>(weight.elements)).data();
+  c.reorder = std::make_unique<onednn::Reorder>(
+      onednn::in_storage(plain, rounds ? Storage::bfloat16 : Storage::float32), from, desc, c.data.data());
+  fill(weight, c);
   return c.data.data();
+}
+
+void Parameters::fill(const Weight& weight, Copy& copy) const {
+  if (!copy.reorder) return;
+  if (copy.rounded.size() > 0)
+    kernels::active().to_bfloat16(source(weight, copy.content), copy.rounded.data(), copy.rounded.size());
+  copy.reorder->run();
 }
 
 std::span<const float> Parameters::used(const ParameterSlot& slot) const {
@@ -310,8 +322,7 @@ void Parameters::refresh(Weight& weight, const quant::WeightContext& context, We
       std::ranges::fill(weight.scales, 1.0f);
     }
   }
-  for (const Copy& copy : weight.copies)
-    if (copy.reorder) copy.reorder->run();
+  for (Copy& copy : weight.copies) fill(weight, copy);
 }
 
 void Parameters::pull(ThreadPool& pool) {
@@ -341,7 +352,8 @@ std::size_t Parameters::memory_bytes() const {
   std::size_t floats = latents_.size() + gradients_.size(), bytes = 0;
   for (const Weight& weight : weights_) {
     floats += weight.used.size() + weight.codes.size() + weight.used_gradient.size();
-    for (const Copy& copy : weight.copies) bytes += copy.data.size();
+    for (const Copy& copy : weight.copies)
+      bytes += copy.data.size() + copy.rounded.size() * sizeof(unsigned short);
   }
   return bytes + floats * sizeof(float);
 }

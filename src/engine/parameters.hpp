@@ -68,6 +68,7 @@ class Parameters {
   struct Copy {
     Content content;
     onednn::Desc desc;
+    AlignedBuffer<unsigned short> rounded;  ///< the plain source in bfloat16, if desc is
     AlignedBuffer<std::byte> data;
     std::unique_ptr<onednn::Reorder> reorder;  ///< empty: plain layout, shared with the source
   };
@@ -91,6 +92,7 @@ class Parameters {
   void initialize(std::uint64_t seed);
   void refresh(Weight& weight, const quant::WeightContext& context, Weights which);
   const float* source(const Weight& weight, Content content) const;
+  void fill(const Weight& weight, Copy& copy) const;
 
   const model::Graph& graph_;
   std::uint64_t seed_;

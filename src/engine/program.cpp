@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
+#include <cstring>
 
 #include "base/cast.hpp"
 #include "engine/arena_plan.hpp"
@@ -76,9 +76,9 @@ TensorId Program::tensor(std::string name, std::size_t bytes, bool keep_to_end) 
   return narrow<TensorId>(tensors_.size() - 1);
 }
 
-TensorId Program::codes(std::string name, std::size_t count) {
-  const TensorId id = tensor(std::move(name), count);
-  tensors_.back().is_float = false;
+TensorId Program::values(std::string name, std::size_t count, Storage storage) {
+  const TensorId id = tensor(std::move(name), count * size_of(storage));
+  tensors_.back().is_float = storage == Storage::float32;
   return id;
 }
 
@@ -90,16 +90,7 @@ TensorId Program::input(std::size_t image_size) {
   return id;
 }
 
-void Program::step(std::unique_ptr<Step> step) {
-  steps_.push_back(std::move(step));
-  const int index = narrow<int>(steps_.size() - 1);
-  for (const auto* ids : {&steps_.back()->reads(), &steps_.back()->writes()})
-    for (const TensorId id : *ids) {
-      Tensor& t = tensors_[static_cast<std::size_t>(id)];
-      if (t.first < 0) t.first = index;
-      t.last = index;
-    }
-}
+void Program::step(std::unique_ptr<Step> step) { steps_.push_back(std::move(step)); }
 
 void Program::barrier(std::string name, Whole after) {
   const std::size_t begin = segments_.empty() ? 0 : segments_.back().end;
@@ -108,10 +99,21 @@ void Program::barrier(std::string name, Whole after) {
 
 void Program::need_scratchpad(std::size_t bytes) { scratchpad_bytes_ = std::max(scratchpad_bytes_, bytes); }
 
+void Program::find_lives() {
+  for (std::size_t s = 0; s < steps_.size(); ++s)
+    for (const auto* ids : {&steps_[s]->reads(), &steps_[s]->writes()})
+      for (const TensorId id : *ids) {
+        Tensor& t = tensors_[static_cast<std::size_t>(id)];
+        if (t.first < 0) t.first = narrow<int>(s);
+        t.last = narrow<int>(s);
+      }
+}
+
 // A tensor that lives within one segment belongs to the thread (its next user is the same thread, on the same
 // shard, and finds it in cache); one that crosses a barrier belongs to the shard.
 void Program::finish(int shards, Machine& machine) {
   if (segments_.empty() || segments_.back().end != steps_.size()) barrier("end", {});
+  find_lives();
   const auto segment_of = [&](int step) {
     return std::ranges::upper_bound(segments_, static_cast<std::size_t>(step), {}, &Segment::end) -
            segments_.begin();
@@ -181,8 +183,7 @@ void Program::poison_after(std::size_t step, const RunContext& context) const {
   for (std::size_t id = 0; id < tensors_.size(); ++id) {
     const Tensor& t = tensors_[id];
     if (t.is_input || t.keep || t.last != static_cast<int>(step)) continue;
-    std::fill_n(context.at(static_cast<TensorId>(id)), t.bytes / sizeof(float),
-                std::numeric_limits<float>::quiet_NaN());
+    std::memset(context.raw(static_cast<TensorId>(id)), 0xFF, t.bytes);  // NaN in either float format
   }
 }
 

@@ -8,6 +8,7 @@
 #include "base/aligned.hpp"
 #include "base/threads.hpp"
 #include "engine/context.hpp"
+#include "engine/layout.hpp"
 
 namespace qtrain::engine {
 
@@ -40,6 +41,10 @@ class Step {
   StepKind kind() const { return kind_; }
   const std::vector<TensorId>& reads() const { return reads_; }
   const std::vector<TensorId>& writes() const { return writes_; }
+
+ protected:
+  /// One more tensor written; only before Program::finish().
+  void add_write(TensorId id) { writes_.push_back(id); }
 
  private:
   std::string name_;
@@ -84,8 +89,8 @@ class Program {
 
   // Building.
   TensorId tensor(std::string name, std::size_t bytes, bool keep_to_end = false);
-  /// A tensor of `count` one-byte codes.
-  TensorId codes(std::string name, std::size_t count);
+  /// A tensor of `count` values in that storage.
+  TensorId values(std::string name, std::size_t count, Storage storage);
   TensorId input(std::size_t image_size);
   void keep(TensorId id) { tensors_[static_cast<std::size_t>(id)].keep = true; }
   void step(std::unique_ptr<Step> step);
@@ -124,6 +129,7 @@ class Program {
   };
   void run_steps(const Segment& segment, const RunContext& context, Machine& machine) const;
   RunContext context_for(const Batch& batch, int shard, int thread, int full_images, Machine& machine) const;
+  void find_lives();
   void poison_after(std::size_t step, const RunContext& context) const;
 
   int images_per_shard_;

@@ -32,8 +32,8 @@ class ShortcutForward final : public Step {
                   std::size_t element_size)
       : Step(name, StepKind::layout, {src}, {dst}), src_(src), dst_(dst), map_(map), size_(element_size) {}
   void run(const RunContext& context) const override {
-    const unsigned char* src = context.bytes(src_);
-    unsigned char* dst = context.bytes(dst_);
+    const std::byte* src = context.raw(src_);
+    std::byte* dst = context.raw(dst_);
     std::memset(dst, 0, map_.dst.size() * size_);
     map_.for_each([&](std::size_t from, std::size_t to, std::size_t lanes) {
       std::memcpy(dst + to * size_, src + from * size_, lanes * size_);

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/random.hpp"
+#include "engine/convert.hpp"
 #include "kernels/kernels.hpp"
 
 namespace qtrain::engine {
@@ -45,7 +46,13 @@ void for_each_tile(const Layout& layout, Visit&& visit) {
 
 std::vector<TensorId> tensors_of(const std::vector<Operand>& operands) {
   std::vector<TensorId> ids;
-  for (const Operand& o : operands) ids.push_back(o.tensor);
+  for (const Operand& o : operands) ids.push_back(o.z.tensor);
+  return ids;
+}
+
+std::vector<TensorId> tensors_of(const std::vector<Stored>& tensors) {
+  std::vector<TensorId> ids;
+  for (const Stored& x : tensors) ids.push_back(x.tensor);
   return ids;
 }
 
@@ -54,40 +61,39 @@ std::vector<TensorId> joined(std::vector<TensorId> x, const std::vector<TensorId
   return x;
 }
 
-/// `size` codes of either kind as floats.
-void widen(Element element, const unsigned char* codes, float* y, std::size_t size) {
-  const auto& k = kernels::active();
-  (element == Element::unsigned_byte ? k.from_unsigned_bytes : k.from_signed_bytes)(codes, y, size);
+/// Where a tile of the tensor begins.
+std::byte* place(const RunContext& context, const Stored& x, const Tile& tile) {
+  return context.raw(x.tensor) + tile.offset * size_of(x.storage);
 }
 
-/// The operand's values over one tile: in place, or widened into `scratch`.
-const float* values_of(const Operand& operand, const RunContext& context, const Tile& tile, std::size_t lanes,
+/// The tensor's values over one tile: in place, or as floats in `scratch`.
+const float* values_of(const Stored& x, const RunContext& context, const Tile& tile, std::size_t lanes,
                        float* scratch) {
-  if (operand.element == Element::float32) return context.at(operand.tensor) + tile.offset;
-  widen(operand.element, context.bytes(operand.tensor) + tile.offset, scratch, tile.pixels * lanes);
+  if (x.storage == Storage::float32) return context.at(x.tensor) + tile.offset;
+  load(x.storage, place(context, x, tile), scratch, tile.pixels * lanes);
   return scratch;
 }
 
-/// Three tiles of scratch: the sum of the operands, and each operand widened.
+/// Three tiles of scratch: a result, and each operand as floats.
 struct Scratch {
   float* y;
   std::size_t size;
   Scratch(float* tiles, const Layout& layout) : y(tiles), size(tile_pixels(layout) * layout.lanes) {}
-  float* widened(std::size_t operand) const { return y + (operand + 1) * size; }
+  float* operand(std::size_t k) const { return y + (k + 1) * size; }
 };
 
 /// y = sum of the operands' affine maps over one tile.
 void combine(const std::vector<Operand>& operands, const RunContext& context, const Tile& tile,
              std::size_t lanes, const Scratch& scratch, float* y) {
   const auto& k = kernels::active();
-  const float* z = values_of(operands[0], context, tile, lanes, scratch.widened(0));
+  const float* z = values_of(operands[0].z, context, tile, lanes, scratch.operand(0));
   const float* a = operands[0].affine->a() + tile.channel;
   const float* b = operands[0].affine->b() + tile.channel;
   if (operands.size() == 1) {
     k.affine(z, a, b, y, tile.pixels, lanes);
     return;
   }
-  const float* r = values_of(operands[1], context, tile, lanes, scratch.widened(1));
+  const float* r = values_of(operands[1].z, context, tile, lanes, scratch.operand(1));
   k.affine_add(z, a, b, r, operands[1].affine->a() + tile.channel, operands[1].affine->b() + tile.channel, y,
                tile.pixels, lanes);
 }
@@ -95,10 +101,10 @@ void combine(const std::vector<Operand>& operands, const RunContext& context, co
 class Moments final : public Step {
  public:
   Moments(const std::string& name, const Operand& operand, const Layout& layout)
-      : Step(name, StepKind::statistics, {operand.tensor}, {}), operand_(operand), layout_(layout) {}
+      : Step(name, StepKind::statistics, {operand.z.tensor}, {}), operand_(operand), layout_(layout) {}
   void run(const RunContext& context) const override {
     const auto& k = kernels::active();
-    const float* z = context.at(operand_.tensor);
+    const float* z = context.at(operand_.z.tensor);
     double* sum = operand_.affine->partial_sum(context.shard);
     double* square = operand_.affine->partial_square(context.shard);
     std::fill(sum, square, 0.0);
@@ -114,26 +120,33 @@ class Moments final : public Step {
   Layout layout_;
 };
 
-class ElementwiseForward final : public Step {
+class Forward final : public ElementwiseForward {
  public:
-  ElementwiseForward(const std::string& name, const std::vector<Operand>& operands,
-                     const ActivationUnit* unit, TensorId dst, bool codes, TensorId tiles,
-                     const Layout& layout)
-      : Step(name, StepKind::elementwise_forward, joined(tensors_of(operands), {tiles}), {dst}),
+  Forward(const std::string& name, const std::vector<Operand>& operands, const ActivationUnit* unit,
+          TensorId tiles, const Layout& layout)
+      : ElementwiseForward(name, StepKind::elementwise_forward, joined(tensors_of(operands), {tiles}),
+                           std::vector<TensorId>{}),
         operands_(operands),
         unit_(unit),
-        dst_(dst),
         tiles_(tiles),
-        codes_(codes),
         layout_(layout) {}
+
+  void also_write(const Stored& dst) override {
+    add_write(dst.tensor);
+    if (dst.storage == Storage::float32)
+      floats_ = dst.tensor;
+    else
+      narrow_.push_back(dst);
+  }
+
   void run(const RunContext& context) const override {
     const Scratch scratch(context.at(tiles_), layout_);
     for_each_tile(layout_, [&](const Tile& t) {
-      float* y = codes_ ? scratch.y : context.at(dst_) + t.offset;
+      float* y = floats_ >= 0 ? context.at(floats_) + t.offset : scratch.y;
       const std::size_t size = t.pixels * layout_.lanes;
       combine(operands_, context, t, layout_.lanes, scratch, y);
       activate({y, size});
-      if (codes_) kernels::active().to_bytes(y, context.bytes(dst_) + t.offset, size);
+      for (const Stored& dst : narrow_) store(y, dst.storage, place(context, dst, t), size);
     });
   }
 
@@ -157,18 +170,18 @@ class ElementwiseForward final : public Step {
 
   std::vector<Operand> operands_;
   const ActivationUnit* unit_;
-  TensorId dst_, tiles_;
-  bool codes_;
+  TensorId tiles_, floats_ = -1;
+  std::vector<Stored> narrow_;  ///< the storages wanted besides
   Layout layout_;
 };
 
 class ElementwiseBackward final : public Step {
  public:
-  ElementwiseBackward(const std::string& name, const std::vector<TensorId>& diff_dst,
+  ElementwiseBackward(const std::string& name, const std::vector<Stored>& diff_dst,
                       const std::vector<Operand>& operands, ActivationUnit* unit, TensorId g, TensorId tiles,
                       const Layout& layout)
-      : Step(name, StepKind::elementwise_backward, joined(joined(diff_dst, tensors_of(operands)), {tiles}),
-             {g}),
+      : Step(name, StepKind::elementwise_backward,
+             joined(joined(tensors_of(diff_dst), tensors_of(operands)), {tiles}), {g}),
         diff_dst_(diff_dst),
         operands_(operands),
         unit_(unit),
@@ -187,23 +200,18 @@ class ElementwiseBackward final : public Step {
     float* g = context.at(g_);
     const Scratch scratch(context.at(tiles_), layout_);
     for_each_tile(layout_, [&](const Tile& t) {
-      gather(context, t, g + t.offset);
+      gather(context, t, scratch, g + t.offset);
       if (unit_ != nullptr) through_activation(context, t, scratch, g + t.offset);
       for (const Operand& o : operands_) add_sums(context, t, o, g + t.offset);
     });
   }
 
  private:
-  void gather(const RunContext& context, const Tile& t, float* g) const {
+  void gather(const RunContext& context, const Tile& t, const Scratch& scratch, float* g) const {
     const std::size_t size = t.pixels * layout_.lanes;
-    const float* first = context.at(diff_dst_[0]) + t.offset;
-    if (diff_dst_.size() == 1) {
-      std::memcpy(g, first, size * sizeof(float));
-      return;
-    }
-    kernels::active().add(first, context.at(diff_dst_[1]) + t.offset, g, size);
-    for (std::size_t k = 2; k < diff_dst_.size(); ++k)
-      kernels::active().add(g, context.at(diff_dst_[k]) + t.offset, g, size);
+    load(diff_dst_[0].storage, place(context, diff_dst_[0], t), g, size);
+    for (std::size_t k = 1; k < diff_dst_.size(); ++k)
+      kernels::active().add(g, values_of(diff_dst_[k], context, t, layout_.lanes, scratch.y), g, size);
   }
 
   void through_activation(const RunContext& context, const Tile& t, const Scratch& scratch, float* g) const {
@@ -226,11 +234,11 @@ class ElementwiseBackward final : public Step {
       kernels::active().lane_sums(g, sum, t.pixels, layout_.lanes);
       return;
     }
-    kernels::active().products(g, context.at(o.tensor) + t.offset, o.affine->mean() + t.channel, sum,
+    kernels::active().products(g, context.at(o.z.tensor) + t.offset, o.affine->mean() + t.channel, sum,
                                o.affine->partial_square(context.shard) + t.channel, t.pixels, layout_.lanes);
   }
 
-  std::vector<TensorId> diff_dst_;
+  std::vector<Stored> diff_dst_;
   std::vector<Operand> operands_;
   ActivationUnit* unit_;
   TensorId g_, tiles_;
@@ -239,28 +247,32 @@ class ElementwiseBackward final : public Step {
 
 class AffineBackward final : public Step {
  public:
-  AffineBackward(const std::string& name, TensorId g, const Operand& operand, TensorId diff,
-                 const Layout& layout)
-      : Step(name, StepKind::elementwise_backward, {g, operand.tensor}, {diff}),
+  AffineBackward(const std::string& name, TensorId g, const Operand& operand, const Stored& diff,
+                 TensorId tiles, const Layout& layout)
+      : Step(name, StepKind::elementwise_backward, {g, operand.z.tensor, tiles}, {diff.tensor}),
         g_(g),
-        diff_(diff),
+        tiles_(tiles),
         operand_(operand),
+        diff_(diff),
         layout_(layout) {}
   void run(const RunContext& context) const override {
     const float* g = context.at(g_);
-    const float* z = context.at(operand_.tensor);
-    float* diff = context.at(diff_);
+    const float* z = context.at(operand_.z.tensor);
+    const bool floats = diff_.storage == Storage::float32;
     const Affine& affine = *operand_.affine;
     for_each_tile(layout_, [&](const Tile& t) {
+      float* diff = floats ? context.at(diff_.tensor) + t.offset : context.at(tiles_);
       kernels::active().affine_pair(g + t.offset, z + t.offset, affine.p() + t.channel,
-                                    affine.q() + t.channel, affine.r() + t.channel, diff + t.offset, t.pixels,
+                                    affine.q() + t.channel, affine.r() + t.channel, diff, t.pixels,
                                     layout_.lanes);
+      if (!floats) store(diff, diff_.storage, place(context, diff_, t), t.pixels * layout_.lanes);
     });
   }
 
  private:
-  TensorId g_, diff_;
+  TensorId g_, tiles_;
   Operand operand_;
+  Stored diff_;
   Layout layout_;
 };
 
@@ -310,24 +322,6 @@ class Propagated final : public Step {
   std::size_t images_, size_;
 };
 
-class Widen final : public Step {
- public:
-  Widen(const std::string& name, TensorId codes, Element element, TensorId dst, std::size_t size)
-      : Step(name, StepKind::layout, {codes}, {dst}),
-        codes_(codes),
-        dst_(dst),
-        element_(element),
-        size_(size) {}
-  void run(const RunContext& context) const override {
-    widen(element_, context.bytes(codes_), context.at(dst_), size_);
-  }
-
- private:
-  TensorId codes_, dst_;
-  Element element_;
-  std::size_t size_;
-};
-
 }  // namespace
 
 std::size_t tiles_bytes(const Layout& layout) {
@@ -338,26 +332,22 @@ std::unique_ptr<Step> moments_step(const std::string& name, const Operand& opera
   return std::make_unique<Moments>(name, operand, layout);
 }
 
-std::unique_ptr<Step> elementwise_forward(const std::string& name, const std::vector<Operand>& operands,
-                                          const ActivationUnit* unit, TensorId dst, bool codes,
-                                          TensorId tiles, const Layout& layout) {
-  return std::make_unique<ElementwiseForward>(name, operands, unit, dst, codes, tiles, layout);
+std::unique_ptr<ElementwiseForward> elementwise_forward(const std::string& name,
+                                                        const std::vector<Operand>& operands,
+                                                        const ActivationUnit* unit, TensorId tiles,
+                                                        const Layout& layout) {
+  return std::make_unique<Forward>(name, operands, unit, tiles, layout);
 }
 
-std::unique_ptr<Step> elementwise_backward(const std::string& name, const std::vector<TensorId>& diff_dst,
+std::unique_ptr<Step> elementwise_backward(const std::string& name, const std::vector<Stored>& diff_dst,
                                            const std::vector<Operand>& operands, ActivationUnit* unit,
                                            TensorId g, TensorId tiles, const Layout& layout) {
   return std::make_unique<ElementwiseBackward>(name, diff_dst, operands, unit, g, tiles, layout);
 }
 
 std::unique_ptr<Step> affine_backward(const std::string& name, TensorId g, const Operand& operand,
-                                      TensorId diff, const Layout& layout) {
-  return std::make_unique<AffineBackward>(name, g, operand, diff, layout);
-}
-
-std::unique_ptr<Step> widen_step(const std::string& name, TensorId codes, Element element, TensorId dst,
-                                 std::size_t size) {
-  return std::make_unique<Widen>(name, codes, element, dst, size);
+                                      const Stored& diff, TensorId tiles, const Layout& layout) {
+  return std::make_unique<AffineBackward>(name, g, operand, diff, tiles, layout);
 }
 
 std::unique_ptr<Step> propagated_step(const std::string& name, const quant::PropagatedQuantizer& quantizer,

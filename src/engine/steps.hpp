@@ -24,42 +24,50 @@ class CallStep final : public Step {
   onednn::Call call_;
 };
 
-/// How a tensor's values are stored.
-enum class Element { float32, unsigned_byte, signed_byte };
-
-/// One summand of an elementwise pass: y += affine(z). z may be one-byte codes unless the affine wants
-/// gradient sums.
-struct Operand {
+/// A tensor and how its values are stored.
+struct Stored {
   TensorId tensor = -1;
+  Storage storage = Storage::float32;
+};
+
+/// One summand of an elementwise pass: y += affine(z). z must be floats if batch norm is part of the affine.
+struct Operand {
+  Stored z;
   Affine* affine = nullptr;
-  Element element = Element::float32;
 };
 
 /// This shard's moments of z into the affine's partial sums.
 std::unique_ptr<Step> moments_step(const std::string& name, const Operand& operand, const Layout& layout);
 
-/// dst = activation(sum of operands' affine maps): normalise, add, quantize in one pass over the shard. One
-/// or two operands; `unit` null: no activation. With `codes` dst is one-byte codes. `tiles` is scratch of
-/// tiles_bytes(layout).
-std::unique_ptr<Step> elementwise_forward(const std::string& name, const std::vector<Operand>& operands,
-                                          const ActivationUnit* unit, TensorId dst, bool codes,
-                                          TensorId tiles, const Layout& layout);
+/// dst = activation(sum of operands' affine maps): normalise, add, quantize in one pass over the shard.
+class ElementwiseForward : public Step {
+ public:
+  using Step::Step;
+  /// Writes its result to one more tensor, of another storage.
+  virtual void also_write(const Stored& dst) = 0;
+};
+/// One or two operands; `unit` null: no activation. `tiles` is scratch of tiles_bytes(layout).
+std::unique_ptr<ElementwiseForward> elementwise_forward(const std::string& name,
+                                                        const std::vector<Operand>& operands,
+                                                        const ActivationUnit* unit, TensorId tiles,
+                                                        const Layout& layout);
 
 /// g = (sum of diff_dst) * mu'(y), y computed anew from the operands; the shard's sums of g and of g (z -
 /// mean) into each affine that wants them, and the learned values' gradients into the unit. `tiles` is
 /// scratch of tiles_bytes(layout).
-std::unique_ptr<Step> elementwise_backward(const std::string& name, const std::vector<TensorId>& diff_dst,
+std::unique_ptr<Step> elementwise_backward(const std::string& name, const std::vector<Stored>& diff_dst,
                                            const std::vector<Operand>& operands, ActivationUnit* unit,
                                            TensorId g, TensorId tiles, const Layout& layout);
 std::size_t tiles_bytes(const Layout& layout);
 
-/// dst = the floats of one-byte codes.
-std::unique_ptr<Step> widen_step(const std::string& name, TensorId codes, Element element, TensorId dst,
-                                 std::size_t size);
+/// dst = src in another storage, `size` values.
+std::unique_ptr<Step> convert_step(const std::string& name, const Stored& src, const Stored& dst,
+                                   std::size_t size);
 
-/// diff = P g + Q z + R: through batch norm to the tensor it normalised.
+/// diff = P g + Q z + R: through batch norm to the tensor it normalised. `tiles` is scratch of
+/// tiles_bytes(layout).
 std::unique_ptr<Step> affine_backward(const std::string& name, TensorId g, const Operand& operand,
-                                      TensorId diff, const Layout& layout);
+                                      const Stored& diff, TensorId tiles, const Layout& layout);
 
 /// dst = x1 + x2 over whole tensors of one layout.
 std::unique_ptr<Step> sum_step(const std::string& name, TensorId x1, TensorId x2, TensorId dst,

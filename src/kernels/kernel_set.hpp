@@ -75,6 +75,11 @@ struct Kernels {
   /// y = the integer in [0, 255] or [-128, 127] that byte x stands for. No overlap.
   void (*from_unsigned_bytes)(const unsigned char* x, float* y, std::size_t size);
   void (*from_signed_bytes)(const unsigned char* x, float* y, std::size_t size);
+  /// y = x as bfloat16, the upper half of a float: to the nearest one, ties to the even one; a NaN stays NaN,
+  /// denormals round as all others.
+  void (*to_bfloat16)(const float* x, unsigned short* y, std::size_t size);
+  /// y = the float that bfloat16 x is. No overlap.
+  void (*from_bfloat16)(const unsigned short* x, float* y, std::size_t size);
   /// Whether every value is finite.
   bool (*all_finite)(const float* x, std::size_t size);
   /// Runs independent multiply-add chains in registers; returns multiply-adds done. For measuring the

@@ -58,7 +58,7 @@ void print_profile(const engine::Profile& profile, int steps, int threads) {
 }  // namespace
 
 void benchmark(const BenchRequest& request) {
-  spec::Document document = spec::Document::parse(kSpec, "bench");
+  spec::Document document = spec::Document::parse(kSpec, "bench", {"engine.precision=" + request.precision});
   const ExperimentSpec experiment = read_experiment(document);
   const model::Graph& graph = experiment.stages.front().graph;
   const auto macs = model::multiply_accumulates(graph);
@@ -88,15 +88,15 @@ void benchmark(const BenchRequest& request) {
   for (int k = 0; k < request.steps; ++k) inference.push_back(subject.evaluate_seconds());
 
   const double step = median(ours), images = request.batch / step;
-  fmt::print("{}, {} threads, {}, ResNet-20, binary weights, 4-bit activations, float32, batch {}\n",
-             cpu_model(), request.threads, kernels::active().isa, request.batch);
+  fmt::print("{}, {} threads, {}, ResNet-20, binary weights, 4-bit activations, {}, batch {}\n", cpu_model(),
+             request.threads, kernels::active().isa, request.precision, request.batch);
   fmt::print("  training                      {:8.0f} images/s, {:.1f} ms a step (median of {} x {})\n",
              images, 1e3 * step, request.rounds, request.steps);
   fmt::print("  inference                     {:8.0f} images/s\n", request.batch / median(inference));
   fmt::print("  float32 peak, measured        {:8.1f} GMAC/s; training reaches {:.2f} of it\n", peak * 1e-9,
              images * train_macs / peak);
   fmt::print(
-      "  bare oneDNN convolutions      {:8.1f} ms (last round: forward {:.1f}, data {:.1f}, weights {:.1f}); "
+      "  bare float32 convolutions     {:8.1f} ms (last round: forward {:.1f}, data {:.1f}, weights {:.1f}); "
       "training reaches {:.2f} of their speed\n",
       1e3 * median(bare), 1e3 * convolutions.forward, 1e3 * convolutions.backward_data,
       1e3 * convolutions.backward_weights, median(bare) / step);

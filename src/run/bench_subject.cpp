@@ -17,13 +17,19 @@ double seconds(Work&& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+engine::Engine make_engine(const ExperimentSpec& experiment, int threads, int batch) {
+  train::Stage stage = training_stage(experiment.stages.front(), experiment.seed);
+  stage.options.threads = threads;
+  stage.options.batch = batch;
+  return {*stage.graph, stage.quantization, stage.loss, stage.options};
+}
+
 }  // namespace
 
 BenchSubject::BenchSubject(const ExperimentSpec& experiment, int threads, int batch)
     : stage_(experiment.stages.front()),
       batch_(batch),
-      engine_(stage_.graph, training_stage(stage_, experiment.seed).quantization, {},
-              {.threads = threads, .shard = stage_.engine.shard, .batch = batch}),
+      engine_(make_engine(experiment, threads, batch)),
       updater_(engine_, stage_.train.optimizer),
       images_(static_cast<std::size_t>(batch) * element_count(stage_.graph.input)) {
   RandomStream random(1, Purpose::test);

@@ -79,7 +79,10 @@ void read_threads(spec::Reader& keys, int& threads) {
 }
 
 void read_engine(spec::Reader keys, EngineSpec& engine) {
-  keys.choice("precision", engine.precision, {"float32"}, "number format of what is not quantized");
+  keys.choice(
+      "precision", engine.precision, {"float32", "bfloat16"},
+      "number format of what convolutions and linear layers multiply, where not codes; sums and all else "
+      "are float32");
   keys.choice("low_bit", engine.low_bit, {"auto", "off"},
               "execution path of quantized layers; changes no result");
   read_threads(keys, engine.threads);
@@ -277,6 +280,8 @@ train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {
   result.options.threads = stage.engine.threads > 0 ? stage.engine.threads : available_processors();
   result.options.shard = stage.engine.shard;
   result.options.low_bit = stage.engine.low_bit != "off";
+  result.options.precision =
+      stage.engine.precision == "bfloat16" ? engine::Precision::bfloat16 : engine::Precision::float32;
   result.options.batch = (stage.loader.batch_size + stage.workers.count - 1) / stage.workers.count;
   result.options.seed = static_cast<std::uint64_t>(seed);
   result.quantization.propagated = stage.gradients.make.propagated;

@@ -217,7 +217,10 @@ int run_job(Job& job) {
 int run_experiment(const Request& request) {
   spec::Document document = spec::Document::load(request.spec, request.overrides);
   const ExperimentSpec experiment = read_experiment(document);
-  kernels::active();  // a wrong $QTRAIN_ISA stops the run before it leaves anything
+  // What this machine cannot do stops the run before it leaves anything.
+  kernels::active();
+  for (const StageSpec& stage : experiment.stages)
+    engine::require(training_stage(stage, experiment.seed).options.precision);
   const std::unique_ptr<dist::Transport> transport =
       experiment.lab ? dist::make_simulated(1) : dist::make_transport(experiment.stages.front().workers);
   Console console(request.quiet, !transport->leads());

@@ -37,6 +37,13 @@ load helper
   [ "$status" -eq 0 ]
 }
 
+@test "bfloat16 without an optimised implementation is refused, exit 2, leaving no folder" {
+  DNNL_MAX_CPU_ISA=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 run "$QTRAIN" tiny.yaml engine.precision=bfloat16 --out out
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"set engine.precision to float32"* ]]
+  [ ! -e out ]
+}
+
 @test "a missing data set exits 3 and says how to get it, leaving no folder" {
   QTRAIN_DATA=/nowhere run "$QTRAIN" tiny.yaml dataset.name=cifar10 dataset.root=/nowhere --out out
   [ "$status" -eq 3 ]

@@ -101,9 +101,18 @@ TEST_CASE("the hash follows what decides the numbers, and only that") {
   for (const char* same :
        {"name=other", "seed=9", "seeds=[4, 5]", "engine.threads=7", "expect.val_accuracy=0.3"})
     CHECK_MESSAGE(hash({same}) == base, same);
-  for (const char* other :
-       {"train.epochs=3", "engine.shard=4", "quantize.skip=[first]", "dataset.shuffle=false"})
+  for (const char* other : {"train.epochs=3", "engine.shard=4", "engine.precision=bfloat16",
+                            "quantize.skip=[first]", "dataset.shuffle=false"})
     CHECK_MESSAGE(hash({other}) != base, other);
+}
+
+TEST_CASE("the precision reaches the engine and stays in the resolved spec") {
+  for (const auto& [word, precision] : {std::pair("float32", engine::Precision::float32),
+                                        std::pair("bfloat16", engine::Precision::bfloat16)}) {
+    const ExperimentSpec experiment = read("{}", {std::string("engine.precision=") + word});
+    CHECK(experiment.resolved["engine"]["precision"] == word);
+    CHECK(training_stage(experiment.stages[0], 1).options.precision == precision);
+  }
 }
 
 TEST_CASE("differing keys are named by path") {

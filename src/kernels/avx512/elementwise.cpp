@@ -95,6 +95,27 @@ void from_signed_bytes(const unsigned char* x, float* y, size_t size) {
   });
 }
 
+// As the reference's rounded(). The instruction for it, vcvtneps2bf16, takes denormals for 0.
+void to_bfloat16(const float* x, unsigned short* y, size_t size) {
+  for_each_column(size, [&](auto at, size_t i) {
+    const __m512 value = at.load(x + i);
+    const __m512i bits = _mm512_castps_si512(value), upper = _mm512_srli_epi32(bits, 16);
+    const __m512i half =
+        _mm512_add_epi32(_mm512_and_si512(upper, _mm512_set1_epi32(1)), _mm512_set1_epi32(0x7FFF));
+    const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, half), 16);
+    const __mmask16 nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
+    const __m512i result = _mm512_mask_or_epi32(rounded, nan, upper, _mm512_set1_epi32(0x40));
+    _mm512_mask_cvtepi32_storeu_epi16(y + i, at.lanes(), result);
+  });
+}
+
+void from_bfloat16(const unsigned short* x, float* y, size_t size) {
+  for_each_column(size, [&](auto at, size_t i) {
+    const __m512i bits = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(at.lanes(), x + i));
+    at.store(y + i, _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)));
+  });
+}
+
 bool all_finite(const float* x, size_t size) {
   constexpr int kNanOrInfinity =
       0x01 | 0x08 | 0x10 | 0x80;  // classes of vfpclassps: quiet, +inf, -inf, signalling
@@ -133,6 +154,8 @@ void fill_elementwise(Kernels& set) {
   set.to_bytes = to_bytes;
   set.from_unsigned_bytes = from_unsigned_bytes;
   set.from_signed_bytes = from_signed_bytes;
+  set.to_bfloat16 = to_bfloat16;
+  set.from_bfloat16 = from_bfloat16;
   set.all_finite = all_finite;
   set.multiply_add_burn = multiply_add_burn;
 }

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 
 #include "kernels/reference/fast_exp.hpp"
 #include "kernels/sets.hpp"
@@ -57,6 +59,22 @@ void from_signed_bytes(const unsigned char* x, float* y, std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) y[i] = static_cast<float>(static_cast<signed char>(x[i]));
 }
 
+// Adding just under half of the lower half's range, and 1 more if the upper half is odd, carries into the
+// upper half as rounding should, up to infinity.
+unsigned short rounded(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  if (std::isnan(x)) return static_cast<unsigned short>(bits >> 16 | 0x40);
+  return static_cast<unsigned short>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+void to_bfloat16(const float* x, unsigned short* y, std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) y[i] = rounded(x[i]);
+}
+
+void from_bfloat16(const unsigned short* x, float* y, std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) y[i] = std::bit_cast<float>(static_cast<std::uint32_t>(x[i]) << 16);
+}
+
 bool all_finite(const float* x, std::size_t size) {
   return std::all_of(x, x + size, [](float value) { return std::isfinite(value); });
 }
@@ -86,6 +104,8 @@ void fill_elementwise(Kernels& set) {
   set.to_bytes = to_bytes;
   set.from_unsigned_bytes = from_unsigned_bytes;
   set.from_signed_bytes = from_signed_bytes;
+  set.to_bfloat16 = to_bfloat16;
+  set.from_bfloat16 = from_bfloat16;
   set.all_finite = all_finite;
   set.multiply_add_burn = multiply_add_burn;
 }

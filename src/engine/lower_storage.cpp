@@ -4,8 +4,8 @@
 #include "base/cast.hpp"
 #include "engine/lowering.hpp"
 
-// Activation codes as bytes: where they are stored so, who convolves them as integers, and how the others get
-// floats.
+// How values are stored: each reader names the storage it wants, and stored() sees to it. Convolutions of
+// codes take bytes where integer sums give the same bits.
 namespace qtrain::engine {
 
 namespace {
@@ -14,8 +14,30 @@ constexpr std::int64_t kExactInFloat = std::int64_t{1} << 24;  ///< integers up 
 
 }  // namespace
 
-Element Lowering::element_of(const ActivationUnit& unit) {
-  return unit.quantizer->lowest_code() < 0 ? Element::signed_byte : Element::unsigned_byte;
+TensorId Lowering::stored(int v, Storage storage, const std::string& name) {
+  Value& x = value(v);
+  if (x.in(storage) >= 0) return x.in(storage);
+  if (in_backward_) return converted(exact(v, name), storage, x.layout.size(), name);
+  if (x.producer != nullptr) {
+    x.put({program().values(name, x.layout.size(), storage), storage});
+    x.producer->also_write({x.in(storage), storage});
+  } else {
+    x.put({converted(exact(v, name), storage, x.layout.size(), name), storage});
+  }
+  return x.in(storage);
+}
+
+Stored Lowering::exact(int v, const std::string& name) {
+  for (const Storage storage : {Storage::float32, Storage::unsigned_byte, Storage::signed_byte})
+    if (value(v).in(storage) >= 0) return {value(v).in(storage), storage};
+  QTRAIN_CHECK(!in_backward_, "layer {} reads, going back, what it did not read before", name);
+  return {floats(v, name)};
+}
+
+TensorId Lowering::converted(const Stored& src, Storage storage, std::size_t size, const std::string& name) {
+  const TensorId dst = program().values(name + " converted", size, storage);
+  program().step(convert_step(name, src, {dst, storage}, size));
+  return dst;
 }
 
 bool Lowering::fits_integers(int id, const ActivationUnit* unit) const {
@@ -34,44 +56,25 @@ bool Lowering::fits_integers(int id, const ActivationUnit* unit) const {
   return terms * product <= kExactInFloat;
 }
 
-bool Lowering::stores_codes(int id) const {
-  const auto& layers = shared_.graph.layers;
-  for (std::size_t k = 0; k < layers.size(); ++k)
-    if (std::ranges::count(layers[k].inputs, id) > 0 && fits_integers(narrow<int>(k), &shared_.units.at(id)))
-      return true;
-  return false;
-}
-
 bool Lowering::lower_integer_product(int id, const Node& node, TensorId dst) {
   const Value& src = value(node.src);
-  if (node.linear || src.codes < 0 || !fits_integers(id, src.unit)) return false;
-  const onednn::Desc codes =
-      onednn::bytes_of(node.forward.src, element_of(*src.unit) == Element::signed_byte);
+  if (node.linear || !fits_integers(id, src.unit)) return false;
+  const Storage bytes =
+      src.unit->quantizer->lowest_code() < 0 ? Storage::signed_byte : Storage::unsigned_byte;
+  if (src.producer == nullptr && src.in(bytes) < 0) return false;
+  const onednn::Desc codes = onednn::in_storage(src.desc, bytes);
   const onednn::Built built =
       onednn::integer_convolution_forward(codes, node.weights->shape, node.forward.dst, node.window);
   if (!onednn::sums_exactly(built)) return false;
   const void* w = shared_.parameters.copy(*node.weights, Parameters::Content::codes, built.weights);
+  const TensorId x = stored(node.src, bytes, node.name);
   call(node.name, StepKind::convolution_forward, built,
-       {{DNNL_ARG_SRC, built.src, src.codes, nullptr},
+       {{DNNL_ARG_SRC, built.src, x, nullptr},
         {DNNL_ARG_WEIGHTS, built.weights, -1, w},
         {DNNL_ARG_DST, built.dst, dst, nullptr}},
-       {src.codes}, {dst});
+       {x}, {dst});
   shared_.integer_layers.insert(id);
   return true;
-}
-
-TensorId Lowering::floats(int v, const std::string& name) {
-  const Value& source = value(v);
-  if (source.tensor >= 0) return source.tensor;
-  const TensorId wide = program().tensor(name + " widened", source.desc.get_size());
-  program().step(widen_step(name, source.codes, element_of(*source.unit), wide, source.layout.size()));
-  return wide;
-}
-
-Operand Lowering::operand_of(const Result::Term& term) {
-  const Value& z = value(term.value);
-  if (z.tensor >= 0) return {z.tensor, term.affine, Element::float32};
-  return {z.codes, term.affine, element_of(*z.unit)};
 }
 
 }  // namespace qtrain::engine

@@ -1,0 +1,74 @@
+#include "engine/convert.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/steps.hpp"
+#include "kernels/kernels.hpp"
+
+namespace qtrain::engine {
+
+void load(Storage storage, const std::byte* x, float* y, std::size_t size) {
+  const auto& k = kernels::active();
+  switch (storage) {
+    case Storage::float32:
+      std::memcpy(y, x, size * sizeof(float));
+      return;
+    case Storage::bfloat16:
+      return k.from_bfloat16(reinterpret_cast<const unsigned short*>(x), y, size);
+    case Storage::unsigned_byte:
+      return k.from_unsigned_bytes(reinterpret_cast<const unsigned char*>(x), y, size);
+    case Storage::signed_byte:
+      return k.from_signed_bytes(reinterpret_cast<const unsigned char*>(x), y, size);
+  }
+}
+
+void store(const float* x, Storage storage, std::byte* y, std::size_t size) {
+  const auto& k = kernels::active();
+  switch (storage) {
+    case Storage::float32:
+      std::memcpy(y, x, size * sizeof(float));
+      return;
+    case Storage::bfloat16:
+      return k.to_bfloat16(x, reinterpret_cast<unsigned short*>(y), size);
+    case Storage::unsigned_byte:
+    case Storage::signed_byte:
+      return k.to_bytes(x, reinterpret_cast<unsigned char*>(y), size);
+  }
+}
+
+namespace {
+
+class Convert final : public Step {
+ public:
+  Convert(const std::string& name, const Stored& src, const Stored& dst, std::size_t size)
+      : Step(name, StepKind::layout, {src.tensor}, {dst.tensor}), src_(src), dst_(dst), size_(size) {}
+  void run(const RunContext& context) const override {
+    const std::byte* src = context.raw(src_.tensor);
+    std::byte* dst = context.raw(dst_.tensor);
+    if (src_.storage == Storage::float32)
+      return store(reinterpret_cast<const float*>(src), dst_.storage, dst, size_);
+    if (dst_.storage == Storage::float32)
+      return load(src_.storage, src, reinterpret_cast<float*>(dst), size_);
+    constexpr std::size_t kTile = 512;
+    alignas(64) float tile[kTile];
+    for (std::size_t i = 0; i < size_; i += kTile) {
+      const std::size_t count = std::min(kTile, size_ - i);
+      load(src_.storage, src + i * size_of(src_.storage), tile, count);
+      store(tile, dst_.storage, dst + i * size_of(dst_.storage), count);
+    }
+  }
+
+ private:
+  Stored src_, dst_;
+  std::size_t size_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> convert_step(const std::string& name, const Stored& src, const Stored& dst,
+                                   std::size_t size) {
+  return std::make_unique<Convert>(name, src, dst, size);
+}
+
+}  // namespace qtrain::engine
