@@ -211,9 +211,13 @@ class ElementwiseBackward final : public Step {
  private:
   void gather(const RunContext& context, const Tile& t, const Scratch& scratch, float* g) const {
     const std::size_t size = t.pixels * layout_.lanes;
-    load(diff_dst_[0].storage, place(context, diff_dst_[0], t), g, size);
-    for (std::size_t k = 1; k < diff_dst_.size(); ++k)
-      kernels::active().add(g, values_of(diff_dst_[k], context, t, layout_.lanes, scratch.y), g, size);
+    if (diff_dst_.size() == 1) {
+      load(diff_dst_[0].storage, place(context, diff_dst_[0], t), g, size);
+      return;
+    }
+    const float* sum = values_of(diff_dst_[0], context, t, layout_.lanes, g);
+    for (std::size_t k = 1; k < diff_dst_.size(); ++k, sum = g)
+      kernels::active().add(sum, values_of(diff_dst_[k], context, t, layout_.lanes, scratch.y), g, size);
   }
 
   void through_activation(const RunContext& context, const Tile& t, const Scratch& scratch, float* g) const {
