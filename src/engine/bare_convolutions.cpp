@@ -59,9 +59,10 @@ BareConvolutions time_one(const memory::dims& src, const memory::dims& weights, 
         best.backward_weights,
         median_seconds(backward_weights, DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST, rounds));
     if (first) continue;
-    best.backward_data = std::min(
-        best.backward_data, median_seconds(onednn::convolution_backward_data(forward, window),
-                                           DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST, rounds));
+    best.backward_data =
+        std::min(best.backward_data,
+                 median_seconds(onednn::convolution_backward_data(forward, window, Storage::float32),
+                                DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST, rounds));
   }
   if (first) best.backward_data = 0;
   return best;

@@ -1,8 +1,8 @@
 #include "engine/convert.hpp"
 
-#include <algorithm>
 #include <cstring>
 
+#include "base/error.hpp"
 #include "engine/steps.hpp"
 #include "kernels/kernels.hpp"
 
@@ -42,24 +42,31 @@ namespace {
 class Convert final : public Step {
  public:
   Convert(const std::string& name, const Stored& src, const Stored& dst, std::size_t size)
-      : Step(name, StepKind::layout, {src.tensor}, {dst.tensor}), src_(src), dst_(dst), size_(size) {}
+      : Step(name, StepKind::layout, {src.tensor}, {dst.tensor}), src_(src), dst_(dst), size_(size) {
+    const bool floats = src.storage == Storage::float32 || dst.storage == Storage::float32;
+    QTRAIN_CHECK(floats || (size_of(src.storage) == 1 && dst.storage == Storage::bfloat16),
+                 "{}: only floats become codes", name);
+  }
   void run(const RunContext& context) const override {
     const std::byte* src = context.raw(src_.tensor);
     std::byte* dst = context.raw(dst_.tensor);
     if (src_.storage == Storage::float32)
-      return store(reinterpret_cast<const float*>(src), dst_.storage, dst, size_);
-    if (dst_.storage == Storage::float32)
-      return load(src_.storage, src, reinterpret_cast<float*>(dst), size_);
-    constexpr std::size_t kTile = 512;
-    alignas(64) float tile[kTile];
-    for (std::size_t i = 0; i < size_; i += kTile) {
-      const std::size_t count = std::min(kTile, size_ - i);
-      load(src_.storage, src + i * size_of(src_.storage), tile, count);
-      store(tile, dst_.storage, dst + i * size_of(dst_.storage), count);
-    }
+      store(reinterpret_cast<const float*>(src), dst_.storage, dst, size_);
+    else if (dst_.storage == Storage::float32)
+      load(src_.storage, src, reinterpret_cast<float*>(dst), size_);
+    else
+      bytes_to_bfloat16(reinterpret_cast<const unsigned char*>(src), reinterpret_cast<unsigned short*>(dst));
   }
 
  private:
+  void bytes_to_bfloat16(const unsigned char* src, unsigned short* dst) const {
+    const auto& k = kernels::active();
+    if (src_.storage == Storage::unsigned_byte)
+      k.bfloat16_from_unsigned_bytes(src, dst, size_);
+    else
+      k.bfloat16_from_signed_bytes(src, dst, size_);
+  }
+
   Stored src_, dst_;
   std::size_t size_;
 };

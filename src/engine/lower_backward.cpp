@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "engine/lowering.hpp"
 
 namespace qtrain::engine {
@@ -29,12 +27,14 @@ TensorId Lowering::gradient_of(int v, const std::string& name, Storage storage) 
   auto& diffs = value(v).diffs;
   const std::size_t size = value(v).layout.size();
   while (diffs.size() > 1) {
+    const TensorId x1 = converted(diffs[0], Storage::float32, size, name);
+    const TensorId x2 = converted(diffs[1], Storage::float32, size, name);
     const TensorId sum = program().tensor(name + " gradient", value(v).desc.get_size());
-    program().step(sum_step(name, diffs[0].tensor, diffs[1].tensor, sum, size));
+    program().step(sum_step(name, x1, x2, sum, size));
     diffs.erase(diffs.begin());
     diffs[0] = {sum};
   }
-  return diffs[0].storage == storage ? diffs[0].tensor : converted(diffs[0], storage, size, name);
+  return converted(diffs[0], storage, size, name);
 }
 
 TensorId Lowering::new_diff(int v, const std::string& name, Storage storage) {
@@ -43,21 +43,9 @@ TensorId Lowering::new_diff(int v, const std::string& name, Storage storage) {
   return id;
 }
 
-// A sum of several gradients takes floats; so does whoever quantizes a gradient.
-Storage Lowering::diff_storage(int v) const {
-  const auto reads = [v](const Node& node) {
-    return node.src == v || std::ranges::count(node.terms, v, &Result::Term::value) > 0;
-  };
-  const auto makes = [v](const Node& node) { return node.kind == Node::Kind::product && node.dst == v; };
-  const auto maker = std::ranges::find_if(nodes_, makes);
-  const bool alone = std::ranges::count_if(nodes_, reads) == 1;
-  return alone && maker != nodes_.end() && !propagates_quantized(*maker->weights) ? operand_
-                                                                                  : Storage::float32;
-}
-
 void Lowering::backward_elementwise(Node& node) {
   const Value& dst = value(node.dst);
-  const TensorId g = program().tensor(node.name + " g", dst.desc.get_size());
+  const Stored g{program().values(node.name + " g", dst.layout.size(), gradient_), gradient_};
   const TensorId tiles = program().tensor(node.name + " tiles", tiles_bytes(dst.layout));
   program().step(elementwise_backward(node.name, dst.diffs, operands_of(node.terms, node.name), node.unit, g,
                                       tiles, dst.layout));
@@ -71,13 +59,12 @@ void Lowering::backward_elementwise(Node& node) {
     Value& z = value(term.value);
     if (!z.needs_gradient) continue;
     if (!term.affine->batch_norm()) {
-      z.diffs.push_back({g});
+      z.diffs.push_back(g);
       continue;
     }
-    const Storage storage = diff_storage(term.value);
-    const TensorId diff = new_diff(term.value, node.name, storage);
-    program().step(affine_backward(node.name, g, {exact(term.value, node.name), term.affine}, {diff, storage},
-                                   tiles, z.layout));
+    const Stored diff{new_diff(term.value, node.name, gradient_), gradient_};
+    program().step(
+        affine_backward(node.name, g, {exact(term.value, node.name), term.affine}, diff, tiles, z.layout));
   }
 }
 
@@ -91,18 +78,20 @@ void Lowering::flush_backward_sums() {
 
 // The data gradient comes last: the step after it reads it from cache.
 void Lowering::backward_product(Node& node) {
-  const bool quantized = propagates_quantized(*node.weights);
-  TensorId diff_dst = gradient_of(node.dst, node.name, quantized ? Storage::float32 : operand_);
-  if (quantized) {
-    const Value& dst = value(node.dst);
-    const TensorId floats = program().tensor(node.name + " quantized diff", dst.desc.get_size());
-    program().step(propagated_step(node.name, *shared_.propagated, dst.layer, shared_.seed, diff_dst, floats,
-                                   dst.layout));
-    diff_dst =
-        operand_ == Storage::float32 ? floats : converted({floats}, operand_, dst.layout.size(), node.name);
-  }
+  const Stored given{gradient_of(node.dst, node.name, gradient_), gradient_};
+  const TensorId diff_dst =
+      converted(propagated(node, given), operand_, value(node.dst).layout.size(), node.name);
   backward_weights(node, diff_dst);
   if (value(node.src).needs_gradient) backward_data(node, diff_dst);
+}
+
+Stored Lowering::propagated(const Node& node, const Stored& diff_dst) {
+  if (!shared_.propagated || node.weights->method == nullptr) return diff_dst;
+  const Value& dst = value(node.dst);
+  const TensorId quantized = program().tensor(node.name + " quantized diff", dst.desc.get_size());
+  program().step(propagated_step(node.name, *shared_.propagated, dst.layer, shared_.seed, diff_dst.tensor,
+                                 quantized, dst.layout));
+  return {quantized};
 }
 
 void Lowering::backward_weights(const Node& node, TensorId diff_dst) {
@@ -123,10 +112,10 @@ void Lowering::backward_weights(const Node& node, TensorId diff_dst) {
 }
 
 void Lowering::backward_data(const Node& node, TensorId diff_dst) {
-  const Built built = node.linear ? onednn::linear_backward_data(node.forward)
-                                  : onednn::convolution_backward_data(node.forward, node.window);
+  const Built built = node.linear ? onednn::linear_backward_data(node.forward, gradient_)
+                                  : onednn::convolution_backward_data(node.forward, node.window, gradient_);
   const void* w = shared_.parameters.copy(*node.weights, Parameters::Content::used, built.weights);
-  const TensorId diff_src = new_diff(node.src, node.name);
+  const TensorId diff_src = new_diff(node.src, node.name, gradient_);
   call(node.name, node.linear ? StepKind::linear : StepKind::convolution_backward_data, built,
        {{DNNL_ARG_DIFF_DST, built.dst, diff_dst, nullptr},
         {DNNL_ARG_WEIGHTS, built.weights, -1, w},
@@ -181,23 +170,24 @@ void Lowering::backward_response_norm(Node& node) {
 
 void Lowering::backward_shortcut(Node& node) {
   if (!value(node.src).needs_gradient) return;
-  const TensorId diff_dst = gradient_of(node.dst, node.name);
-  const TensorId diff_src = new_diff(node.src, node.name);
+  const TensorId diff_dst = gradient_of(node.dst, node.name, gradient_);
+  const TensorId diff_src = new_diff(node.src, node.name, gradient_);
   program().step(shortcut_backward(node.name, diff_dst, value(node.dst).layout, diff_src,
-                                   value(node.src).layout, node.width, node.window.stride));
+                                   value(node.src).layout, node.width, node.window.stride,
+                                   size_of(gradient_)));
 }
 
 void Lowering::backward_relayout(Node& node) {
   if (!value(node.src).needs_gradient) return;
-  const TensorId diff_dst = gradient_of(node.dst, node.name);
-  if (value(node.src).in(Storage::float32) == value(node.dst).in(Storage::float32)) {
-    value(node.src).diffs.push_back({diff_dst});
+  Value &src = value(node.src), &dst = value(node.dst);
+  if (src.in(Storage::float32) == dst.in(Storage::float32)) {
+    src.diffs.insert(src.diffs.end(), dst.diffs.begin(), dst.diffs.end());
     return;
   }
+  const TensorId diff_dst = gradient_of(node.dst, node.name);
   const TensorId diff_src = new_diff(node.src, node.name);
-  const Desc from = value(node.dst).desc, to = value(node.src).desc;
-  call(node.name, StepKind::layout, onednn::reorder(from, to),
-       {{DNNL_ARG_FROM, from, diff_dst, nullptr}, {DNNL_ARG_TO, to, diff_src, nullptr}}, {diff_dst},
+  call(node.name, StepKind::layout, onednn::reorder(dst.desc, src.desc),
+       {{DNNL_ARG_FROM, dst.desc, diff_dst, nullptr}, {DNNL_ARG_TO, src.desc, diff_src, nullptr}}, {diff_dst},
        {diff_src});
 }
 

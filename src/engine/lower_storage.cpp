@@ -35,6 +35,7 @@ Stored Lowering::exact(int v, const std::string& name) {
 }
 
 TensorId Lowering::converted(const Stored& src, Storage storage, std::size_t size, const std::string& name) {
+  if (src.storage == storage) return src.tensor;
   const TensorId dst = program().values(name + " converted", size, storage);
   program().step(convert_step(name, src, {dst, storage}, size));
   return dst;

@@ -66,6 +66,7 @@ class Lowering {
         training_(mode == Mode::training),
         low_bit_(shared.low_bit && mode != Mode::float_evaluation),
         operand_(shared.precision == Precision::bfloat16 ? Storage::bfloat16 : Storage::float32),
+        gradient_(shared.propagated ? Storage::float32 : operand_),
         out_(std::make_unique<Compiled>(images)) {}
 
   std::unique_ptr<Compiled> run();
@@ -131,7 +132,7 @@ class Lowering {
   /// The value in a storage that loses nothing: floats or codes, what there is.
   Stored exact(int v, const std::string& name);
 
-  /// The tensor in another storage: a new one.
+  /// The tensor in that storage: a new one where its own is another.
   TensorId converted(const Stored& src, Storage storage, std::size_t size, const std::string& name);
 
   std::vector<Operand> operands_of(const std::vector<Result::Term>& terms, const std::string& name);
@@ -162,9 +163,6 @@ class Lowering {
 
   TensorId new_diff(int v, const std::string& name, Storage storage = Storage::float32);
 
-  /// How the gradient of a value is best stored by a step that can choose.
-  Storage diff_storage(int v) const;
-
   void backward_elementwise(Node& node);
 
   void flush_backward_sums();
@@ -175,9 +173,8 @@ class Lowering {
 
   void backward_data(const Node& node, TensorId diff_dst);
 
-  bool propagates_quantized(const ParameterSlot& weights) const {
-    return shared_.propagated != nullptr && weights.method != nullptr;
-  }
+  /// The gradient of a layer with quantized weights, quantized; of others as it is.
+  Stored propagated(const Node& node, const Stored& diff_dst);
 
   void prepare_gradient(Shared::WeightGradient& gradient, const onednn::Desc& desc, const ParameterSlot& slot,
                         const ActivationUnit* unit);
@@ -198,7 +195,8 @@ class Lowering {
   int images_;
   bool training_;
   bool low_bit_;
-  Storage operand_;  ///< of convolutions and linear layers, where not one-byte codes
+  Storage operand_;   ///< of convolutions and linear layers, where not one-byte codes
+  Storage gradient_;  ///< what steps that can choose hand to each other, going back
   bool in_backward_ = false;
   std::unique_ptr<Compiled> out_;
   std::vector<int> uses_;        ///< by layer

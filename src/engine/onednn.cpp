@@ -117,12 +117,11 @@ Desc any_of_type(const memory::dims& dims, memory::data_type type) {
 }
 
 // A backward call has the forward one's layouts of the data and is free in that of the weights. What it reads
-// has the type of forward's operands, what it makes is floats.
+// has the type of forward's operands.
 Desc weights_read(const Built& forward) {
   return any_of_type(forward.weights.dims(), type_of(forward.weights));
 }
 Desc weights_made(const Built& forward) { return any(forward.weights.dims()); }
-Desc diff_src_of(const Built& forward) { return in_storage(forward.src, Storage::float32); }
 Desc diff_dst_of(const Built& forward) { return with_type(forward.dst, type_of(forward.src)); }
 
 dnnl::convolution_forward::primitive_desc convolution_desc(const Desc& src, const Desc& weights,
@@ -234,9 +233,9 @@ bool sums_exactly(const Built& built) {
          built.implementation.find("amx") != std::string::npos;
 }
 
-Built convolution_backward_data(const Built& forward, Window window) {
-  const auto desc = convolution_backward_desc<dnnl::convolution_backward_data>(forward, diff_src_of(forward),
-                                                                               weights_read(forward), window);
+Built convolution_backward_data(const Built& forward, Window window, Storage diff_src) {
+  const auto desc = convolution_backward_desc<dnnl::convolution_backward_data>(
+      forward, in_storage(forward.src, diff_src), weights_read(forward), window);
   return finish<dnnl::convolution_backward_data>(desc, desc.diff_src_desc(), desc.weights_desc(),
                                                  desc.diff_dst_desc());
 }
@@ -253,10 +252,10 @@ Built linear_forward(const Desc& src, const memory::dims& weights, const Desc& d
   return finish<dnnl::inner_product_forward>(desc, desc.src_desc(), desc.weights_desc(), desc.dst_desc());
 }
 
-Built linear_backward_data(const Built& forward) {
+Built linear_backward_data(const Built& forward, Storage diff_src) {
   const auto desc = backward_of<dnnl::inner_product_backward_data>(
-      linear_desc(forward.src, forward.weights, forward.dst), diff_src_of(forward), weights_read(forward),
-      diff_dst_of(forward));
+      linear_desc(forward.src, forward.weights, forward.dst), in_storage(forward.src, diff_src),
+      weights_read(forward), diff_dst_of(forward));
   return finish<dnnl::inner_product_backward_data>(desc, desc.diff_src_desc(), desc.weights_desc(),
                                                    desc.diff_dst_desc());
 }

@@ -49,7 +49,7 @@ struct Built {
 };
 
 /// Convolution without bias; `src` and `dst` may be any(...), weights is dims OIHW, of src's type. Where that
-/// is bfloat16, sums are floats, and so are dst and what the backward calls make; their diff_dst is bfloat16.
+/// is bfloat16, so is diff_dst of the backward calls; sums are floats, and so are dst and diff_weights.
 Built convolution_forward(const Desc& src, const dnnl::memory::dims& weights, const Desc& dst, Window window);
 /// The same on one-byte codes: 32-bit integer sums, handed over as floats. Its implementation's name tells
 /// whether the sums are exact: see sums_exactly().
@@ -57,11 +57,11 @@ Built integer_convolution_forward(const Desc& src, const dnnl::memory::dims& wei
                                   Window window);
 /// Whether an integer convolution never saturates in between, which 16-bit pair sums of older CPUs do.
 bool sums_exactly(const Built& built);
-Built convolution_backward_data(const Built& forward, Window window);
+Built convolution_backward_data(const Built& forward, Window window, Storage diff_src);
 Built convolution_backward_weights(const Built& forward, Window window);
 /// dst = src weights^T; src, dst 2-d plain, weights OI.
 Built linear_forward(const Desc& src, const dnnl::memory::dims& weights, const Desc& dst);
-Built linear_backward_data(const Built& forward);
+Built linear_backward_data(const Built& forward, Storage diff_src);
 Built linear_backward_weights(const Built& forward);
 Built pool_forward(const Desc& src, const dnnl::memory::dims& dst, Window window, bool maximum,
                    bool training);

@@ -48,23 +48,26 @@ class ShortcutForward final : public Step {
 
 class ShortcutBackward final : public Step {
  public:
-  ShortcutBackward(const std::string& name, TensorId diff_dst, TensorId diff_src, const ShortcutMap& map)
+  ShortcutBackward(const std::string& name, TensorId diff_dst, TensorId diff_src, const ShortcutMap& map,
+                   std::size_t element_size)
       : Step(name, StepKind::layout, {diff_dst}, {diff_src}),
         diff_dst_(diff_dst),
         diff_src_(diff_src),
-        map_(map) {}
+        map_(map),
+        size_(element_size) {}
   void run(const RunContext& context) const override {
-    const float* diff_dst = context.at(diff_dst_);
-    float* diff_src = context.at(diff_src_);
-    std::fill_n(diff_src, map_.src.size(), 0.0f);
+    const std::byte* diff_dst = context.raw(diff_dst_);
+    std::byte* diff_src = context.raw(diff_src_);
+    std::memset(diff_src, 0, map_.src.size() * size_);
     map_.for_each([&](std::size_t to, std::size_t from, std::size_t lanes) {
-      std::memcpy(diff_src + to, diff_dst + from, lanes * sizeof(float));
+      std::memcpy(diff_src + to * size_, diff_dst + from * size_, lanes * size_);
     });
   }
 
  private:
   TensorId diff_dst_, diff_src_;
   ShortcutMap map_;
+  std::size_t size_;
 };
 
 ShortcutMap map_of(const Layout& src, const Layout& dst, int width, int stride) {
@@ -81,9 +84,10 @@ std::unique_ptr<Step> shortcut_forward(const std::string& name, TensorId src, co
 }
 
 std::unique_ptr<Step> shortcut_backward(const std::string& name, TensorId diff_dst, const Layout& dst_layout,
-                                        TensorId diff_src, const Layout& src_layout, int width, int stride) {
+                                        TensorId diff_src, const Layout& src_layout, int width, int stride,
+                                        std::size_t element_size) {
   return std::make_unique<ShortcutBackward>(name, diff_dst, diff_src,
-                                            map_of(src_layout, dst_layout, width, stride));
+                                            map_of(src_layout, dst_layout, width, stride), element_size);
 }
 
 }  // namespace qtrain::engine

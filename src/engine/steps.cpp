@@ -74,12 +74,13 @@ const float* values_of(const Stored& x, const RunContext& context, const Tile& t
   return scratch;
 }
 
-/// Three tiles of scratch: a result, and each operand as floats.
+/// Four tiles of scratch: a result, each operand as floats, and a gradient.
 struct Scratch {
   float* y;
   std::size_t size;
   Scratch(float* tiles, const Layout& layout) : y(tiles), size(tile_pixels(layout) * layout.lanes) {}
   float* operand(std::size_t k) const { return y + (k + 1) * size; }
+  float* gradient() const { return y + 3 * size; }
 };
 
 /// y = sum of the operands' affine maps over one tile.
@@ -178,10 +179,10 @@ class Forward final : public ElementwiseForward {
 class ElementwiseBackward final : public Step {
  public:
   ElementwiseBackward(const std::string& name, const std::vector<Stored>& diff_dst,
-                      const std::vector<Operand>& operands, ActivationUnit* unit, TensorId g, TensorId tiles,
-                      const Layout& layout)
+                      const std::vector<Operand>& operands, ActivationUnit* unit, const Stored& g,
+                      TensorId tiles, const Layout& layout)
       : Step(name, StepKind::elementwise_backward,
-             joined(joined(tensors_of(diff_dst), tensors_of(operands)), {tiles}), {g}),
+             joined(joined(tensors_of(diff_dst), tensors_of(operands)), {tiles}), {g.tensor}),
         diff_dst_(diff_dst),
         operands_(operands),
         unit_(unit),
@@ -197,21 +198,26 @@ class ElementwiseBackward final : public Step {
                       2 * (o.affine->partial_square(context.shard) - o.affine->partial_sum(context.shard)),
                   0.0);
     if (unit_ != nullptr) std::ranges::fill(unit_->partial[static_cast<std::size_t>(context.shard)], 0.0);
-    float* g = context.at(g_);
     const Scratch scratch(context.at(tiles_), layout_);
     for_each_tile(layout_, [&](const Tile& t) {
-      gather(context, t, scratch, g + t.offset);
-      if (unit_ != nullptr) through_activation(context, t, scratch, g + t.offset);
-      for (const Operand& o : operands_) add_sums(context, t, o, g + t.offset);
+      float* g = g_.storage == Storage::float32 ? context.at(g_.tensor) + t.offset : scratch.gradient();
+      gather(context, t, scratch, g);
+      if (unit_ != nullptr) through_activation(context, t, scratch, g);
+      for (const Operand& o : operands_) add_sums(context, t, o, g);
+      if (g == scratch.gradient()) store(g, g_.storage, place(context, g_, t), t.pixels * layout_.lanes);
     });
   }
 
  private:
   void gather(const RunContext& context, const Tile& t, const Scratch& scratch, float* g) const {
     const std::size_t size = t.pixels * layout_.lanes;
-    load(diff_dst_[0].storage, place(context, diff_dst_[0], t), g, size);
-    for (std::size_t k = 1; k < diff_dst_.size(); ++k)
-      kernels::active().add(g, values_of(diff_dst_[k], context, t, layout_.lanes, scratch.y), g, size);
+    if (diff_dst_.size() == 1) {
+      load(diff_dst_[0].storage, place(context, diff_dst_[0], t), g, size);
+      return;
+    }
+    const float* sum = values_of(diff_dst_[0], context, t, layout_.lanes, g);
+    for (std::size_t k = 1; k < diff_dst_.size(); ++k, sum = g)
+      kernels::active().add(sum, values_of(diff_dst_[k], context, t, layout_.lanes, scratch.y), g, size);
   }
 
   void through_activation(const RunContext& context, const Tile& t, const Scratch& scratch, float* g) const {
@@ -241,38 +247,38 @@ class ElementwiseBackward final : public Step {
   std::vector<Stored> diff_dst_;
   std::vector<Operand> operands_;
   ActivationUnit* unit_;
-  TensorId g_, tiles_;
+  Stored g_;
+  TensorId tiles_;
   Layout layout_;
 };
 
 class AffineBackward final : public Step {
  public:
-  AffineBackward(const std::string& name, TensorId g, const Operand& operand, const Stored& diff,
+  AffineBackward(const std::string& name, const Stored& g, const Operand& operand, const Stored& diff,
                  TensorId tiles, const Layout& layout)
-      : Step(name, StepKind::elementwise_backward, {g, operand.z.tensor, tiles}, {diff.tensor}),
+      : Step(name, StepKind::elementwise_backward, {g.tensor, operand.z.tensor, tiles}, {diff.tensor}),
         g_(g),
-        tiles_(tiles),
-        operand_(operand),
         diff_(diff),
+        operand_(operand),
+        tiles_(tiles),
         layout_(layout) {}
   void run(const RunContext& context) const override {
-    const float* g = context.at(g_);
     const float* z = context.at(operand_.z.tensor);
-    const bool floats = diff_.storage == Storage::float32;
     const Affine& affine = *operand_.affine;
+    const Scratch scratch(context.at(tiles_), layout_);
     for_each_tile(layout_, [&](const Tile& t) {
-      float* diff = floats ? context.at(diff_.tensor) + t.offset : context.at(tiles_);
-      kernels::active().affine_pair(g + t.offset, z + t.offset, affine.p() + t.channel,
-                                    affine.q() + t.channel, affine.r() + t.channel, diff, t.pixels,
-                                    layout_.lanes);
-      if (!floats) store(diff, diff_.storage, place(context, diff_, t), t.pixels * layout_.lanes);
+      const float* g = values_of(g_, context, t, layout_.lanes, scratch.gradient());
+      float* diff = diff_.storage == Storage::float32 ? context.at(diff_.tensor) + t.offset : scratch.y;
+      kernels::active().affine_pair(g, z + t.offset, affine.p() + t.channel, affine.q() + t.channel,
+                                    affine.r() + t.channel, diff, t.pixels, layout_.lanes);
+      if (diff == scratch.y) store(diff, diff_.storage, place(context, diff_, t), t.pixels * layout_.lanes);
     });
   }
 
  private:
-  TensorId g_, tiles_;
+  Stored g_, diff_;
   Operand operand_;
-  Stored diff_;
+  TensorId tiles_;
   Layout layout_;
 };
 
@@ -325,7 +331,7 @@ class Propagated final : public Step {
 }  // namespace
 
 std::size_t tiles_bytes(const Layout& layout) {
-  return 3 * tile_pixels(layout) * layout.lanes * sizeof(float);
+  return 4 * tile_pixels(layout) * layout.lanes * sizeof(float);
 }
 
 std::unique_ptr<Step> moments_step(const std::string& name, const Operand& operand, const Layout& layout) {
@@ -341,11 +347,11 @@ std::unique_ptr<ElementwiseForward> elementwise_forward(const std::string& name,
 
 std::unique_ptr<Step> elementwise_backward(const std::string& name, const std::vector<Stored>& diff_dst,
                                            const std::vector<Operand>& operands, ActivationUnit* unit,
-                                           TensorId g, TensorId tiles, const Layout& layout) {
+                                           const Stored& g, TensorId tiles, const Layout& layout) {
   return std::make_unique<ElementwiseBackward>(name, diff_dst, operands, unit, g, tiles, layout);
 }
 
-std::unique_ptr<Step> affine_backward(const std::string& name, TensorId g, const Operand& operand,
+std::unique_ptr<Step> affine_backward(const std::string& name, const Stored& g, const Operand& operand,
                                       const Stored& diff, TensorId tiles, const Layout& layout) {
   return std::make_unique<AffineBackward>(name, g, operand, diff, tiles, layout);
 }

@@ -57,7 +57,7 @@ std::unique_ptr<ElementwiseForward> elementwise_forward(const std::string& name,
 /// scratch of tiles_bytes(layout).
 std::unique_ptr<Step> elementwise_backward(const std::string& name, const std::vector<Stored>& diff_dst,
                                            const std::vector<Operand>& operands, ActivationUnit* unit,
-                                           TensorId g, TensorId tiles, const Layout& layout);
+                                           const Stored& g, TensorId tiles, const Layout& layout);
 std::size_t tiles_bytes(const Layout& layout);
 
 /// dst = src in another storage, `size` values.
@@ -66,7 +66,7 @@ std::unique_ptr<Step> convert_step(const std::string& name, const Stored& src, c
 
 /// diff = P g + Q z + R: through batch norm to the tensor it normalised. `tiles` is scratch of
 /// tiles_bytes(layout).
-std::unique_ptr<Step> affine_backward(const std::string& name, TensorId g, const Operand& operand,
+std::unique_ptr<Step> affine_backward(const std::string& name, const Stored& g, const Operand& operand,
                                       const Stored& diff, TensorId tiles, const Layout& layout);
 
 /// dst = x1 + x2 over whole tensors of one layout.
@@ -93,7 +93,8 @@ std::unique_ptr<Step> shortcut_forward(const std::string& name, TensorId src, co
                                        TensorId dst, const Layout& dst_layout, int width, int stride,
                                        std::size_t element_size);
 std::unique_ptr<Step> shortcut_backward(const std::string& name, TensorId diff_dst, const Layout& dst_layout,
-                                        TensorId diff_src, const Layout& src_layout, int width, int stride);
+                                        TensorId diff_src, const Layout& src_layout, int width, int stride,
+                                        std::size_t element_size);
 
 /// Loss of one shard.
 struct LossPartial {

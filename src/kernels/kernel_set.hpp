@@ -80,6 +80,9 @@ struct Kernels {
   void (*to_bfloat16)(const float* x, unsigned short* y, std::size_t size);
   /// y = the float that bfloat16 x is. No overlap.
   void (*from_bfloat16)(const unsigned short* x, float* y, std::size_t size);
+  /// As from_unsigned_bytes and from_signed_bytes, in bfloat16, which has all these integers. No overlap.
+  void (*bfloat16_from_unsigned_bytes)(const unsigned char* x, unsigned short* y, std::size_t size);
+  void (*bfloat16_from_signed_bytes)(const unsigned char* x, unsigned short* y, std::size_t size);
   /// Whether every value is finite.
   bool (*all_finite)(const float* x, std::size_t size);
   /// Runs independent multiply-add chains in registers; returns multiply-adds done. For measuring the

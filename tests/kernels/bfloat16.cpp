@@ -70,6 +70,27 @@ TEST_CASE("bfloat16: special values") {
   }
 }
 
+TEST_CASE("bfloat16: every integer of a byte, any size, in every set") {
+  for (const Kernels* set : available()) {
+    for (const std::size_t size : kSizes) {
+      CAPTURE(set->isa);
+      CAPTURE(size);
+      std::vector<unsigned char> bytes(size);
+      for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<unsigned char>(i * 7);
+      for (const bool is_signed : {false, true}) {
+        Guarded<unsigned short> y(size);
+        std::vector<float> back(size), expected(size);
+        const auto& from_bytes = is_signed ? set->from_signed_bytes : set->from_unsigned_bytes;
+        const auto& convert = is_signed ? set->bfloat16_from_signed_bytes : set->bfloat16_from_unsigned_bytes;
+        from_bytes(bytes.data(), expected.data(), size);
+        convert(bytes.data(), y.data(), size);
+        set->from_bfloat16(y.data(), back.data(), size);
+        CHECK((y.intact() && back == expected));
+      }
+    }
+  }
+}
+
 TEST_CASE("bfloat16: any size, every set gives the reference's bits and writes no more") {
   for (const std::size_t size : kSizes) {
     CAPTURE(size);

@@ -95,17 +95,30 @@ void from_signed_bytes(const unsigned char* x, float* y, size_t size) {
   });
 }
 
-// As the reference's rounded(). The instruction for it, vcvtneps2bf16, takes denormals for 0.
+// As the reference's rounded(), before the upper half is taken. The instruction for it, vcvtneps2bf16, takes
+// denormals for 0.
+__m512i rounded(__m512 value) {
+  const __m512i bits = _mm512_castps_si512(value);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i sum = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+  const __mmask16 nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
+  return _mm512_mask_or_epi32(sum, nan, bits, _mm512_set1_epi32(0x400000));
+}
+
+/// The upper halves of 16 values.
+__m256i upper_halves(__m512i bits) { return _mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16)); }
+
 void to_bfloat16(const float* x, unsigned short* y, size_t size) {
-  for_each_column(size, [&](auto at, size_t i) {
-    const __m512 value = at.load(x + i);
-    const __m512i bits = _mm512_castps_si512(value), upper = _mm512_srli_epi32(bits, 16);
-    const __m512i half =
-        _mm512_add_epi32(_mm512_and_si512(upper, _mm512_set1_epi32(1)), _mm512_set1_epi32(0x7FFF));
-    const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, half), 16);
-    const __mmask16 nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
-    const __m512i result = _mm512_mask_or_epi32(rounded, nan, upper, _mm512_set1_epi32(0x40));
-    _mm512_mask_cvtepi32_storeu_epi16(y + i, at.lanes(), result);
+  alignas(64) unsigned short upper[2 * kWidth];  // where the upper halves of two vectors lie
+  for (unsigned short k = 0; k < 2 * kWidth; ++k) upper[k] = static_cast<unsigned short>(2 * k + 1);
+  const __m512i places = _mm512_load_si512(upper);
+  size_t i = 0;
+  for (; i + 2 * kWidth <= size; i += 2 * kWidth) {
+    const __m512i low = rounded(_mm512_loadu_ps(x + i)), high = rounded(_mm512_loadu_ps(x + i + kWidth));
+    _mm512_storeu_si512(y + i, _mm512_permutex2var_epi16(low, places, high));
+  }
+  for_each_column(size - i, [&](auto at, size_t k) {
+    _mm256_mask_storeu_epi16(y + i + k, at.lanes(), upper_halves(rounded(at.load(x + i + k))));
   });
 }
 
@@ -113,6 +126,21 @@ void from_bfloat16(const unsigned short* x, float* y, size_t size) {
   for_each_column(size, [&](auto at, size_t i) {
     const __m512i bits = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(at.lanes(), x + i));
     at.store(y + i, _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)));
+  });
+}
+
+// Integers of eight bits leave the lower half of a float empty.
+void bfloat16_from_unsigned_bytes(const unsigned char* x, unsigned short* y, size_t size) {
+  for_each_column(size, [&](auto at, size_t i) {
+    const __m512 value = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(at.lanes(), x + i)));
+    _mm256_mask_storeu_epi16(y + i, at.lanes(), upper_halves(_mm512_castps_si512(value)));
+  });
+}
+
+void bfloat16_from_signed_bytes(const unsigned char* x, unsigned short* y, size_t size) {
+  for_each_column(size, [&](auto at, size_t i) {
+    const __m512 value = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(at.lanes(), x + i)));
+    _mm256_mask_storeu_epi16(y + i, at.lanes(), upper_halves(_mm512_castps_si512(value)));
   });
 }
 
@@ -156,6 +184,8 @@ void fill_elementwise(Kernels& set) {
   set.from_signed_bytes = from_signed_bytes;
   set.to_bfloat16 = to_bfloat16;
   set.from_bfloat16 = from_bfloat16;
+  set.bfloat16_from_unsigned_bytes = bfloat16_from_unsigned_bytes;
+  set.bfloat16_from_signed_bytes = bfloat16_from_signed_bytes;
   set.all_finite = all_finite;
   set.multiply_add_burn = multiply_add_burn;
 }

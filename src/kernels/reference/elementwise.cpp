@@ -75,6 +75,14 @@ void from_bfloat16(const unsigned short* x, float* y, std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) y[i] = std::bit_cast<float>(static_cast<std::uint32_t>(x[i]) << 16);
 }
 
+void bfloat16_from_unsigned_bytes(const unsigned char* x, unsigned short* y, std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) y[i] = rounded(static_cast<float>(x[i]));
+}
+
+void bfloat16_from_signed_bytes(const unsigned char* x, unsigned short* y, std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) y[i] = rounded(static_cast<float>(static_cast<signed char>(x[i])));
+}
+
 bool all_finite(const float* x, std::size_t size) {
   return std::all_of(x, x + size, [](float value) { return std::isfinite(value); });
 }
@@ -106,6 +114,8 @@ void fill_elementwise(Kernels& set) {
   set.from_signed_bytes = from_signed_bytes;
   set.to_bfloat16 = to_bfloat16;
   set.from_bfloat16 = from_bfloat16;
+  set.bfloat16_from_unsigned_bytes = bfloat16_from_unsigned_bytes;
+  set.bfloat16_from_signed_bytes = bfloat16_from_signed_bytes;
   set.all_finite = all_finite;
   set.multiply_add_burn = multiply_add_burn;
 }
