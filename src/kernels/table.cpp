@@ -14,6 +14,7 @@ const Kernels& reference_set() {
     reference::fill_tiles(set);
     reference::fill_sums(set);
     reference::fill_response_norm(set);
+    reference::fill_bit_planes(set);
     reference::fill_elementwise(set);
     return set;
   }();
@@ -28,6 +29,7 @@ const Kernels& avx512_set() {
     avx512::fill_sums(set);
     avx512::fill_response_norm(set);
     avx512::fill_elementwise(set);
+    reference::fill_bit_planes(set);
     return set;
   }();
   return kSet;

@@ -12,7 +12,8 @@ namespace {
 bool is_complete(const Kernels& k) {
   return k.affine && k.affine_add && k.affine_pair && k.moments && k.products && k.lane_sums &&
          k.response_norm && k.response_norm_backward && k.add && k.tree_sum && k.relu && k.ceil_codes &&
-         k.window && k.sign && k.all_finite && k.multiply_add_burn;
+         k.window && k.sign && k.all_finite && k.multiply_add_burn && k.pack_bytes && k.pack_floats &&
+         k.pack_signs && k.bit_convolution && k.popcount_burn;
 }
 
 std::string refusal(const char* isa) {
@@ -65,12 +66,15 @@ TEST_CASE("an unknown ISA is refused with the choices") {
   CHECK(refusal("reference ") != "none");
 }
 
-TEST_CASE("the burn counts its multiply-adds") {
+TEST_CASE("the burns count what they do") {
   for (const Kernels* set : available()) {
     CAPTURE(set->isa);
     CHECK(set->multiply_add_burn(0) == 0);
     CHECK(set->multiply_add_burn(1) >= 10);
     CHECK(set->multiply_add_burn(1000) == 1000 * set->multiply_add_burn(1));
+    CHECK(set->popcount_burn(0) == 0);
+    CHECK(set->popcount_burn(1) >= 256);
+    CHECK(set->popcount_burn(1000) == 1000 * set->popcount_burn(1));
   }
 }
 
