@@ -18,7 +18,7 @@ struct BitPlan;
 /// a plain one (nchw) lanes = 1. Output may be the same memory as an input, never overlap it otherwise. No
 /// alignment is required.
 struct Kernels {
-  const char* isa;  ///< "reference", "avx512"
+  const char* isa;  ///< "reference", "avx512bw", "avx512"
 
   /// y = z * a[l] + b[l]
   void (*affine)(const float* z, const float* a, const float* b, float* y, std::size_t pixels,

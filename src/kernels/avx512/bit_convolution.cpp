@@ -1,0 +1,17 @@
+#include "kernels/avx512/bit_tiles.hpp"
+
+// Built with VPOPCNTDQ and BITALG besides; runs only in the set that asks for them.
+
+namespace qtrain::kernels::avx512 {
+namespace {
+
+struct Popcounts {
+  static __m512i of_words(__m512i bits) { return _mm512_popcnt_epi32(bits); }
+  static __m512i of_halves(__m512i bits) { return _mm512_popcnt_epi16(bits); }
+};
+
+}  // namespace
+
+void fill_bit_convolution(Kernels& set) { fill<Popcounts>(set); }
+
+}  // namespace qtrain::kernels::avx512
