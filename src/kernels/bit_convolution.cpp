@@ -73,6 +73,7 @@ BitConvolution::BitConvolution(const BitGeometry& geometry, const BitWeights& we
   for (std::size_t& column : column_classes_) column *= padded_outputs_;
   plan_.row_classes = row_classes_.data();
   plan_.column_classes = column_classes_.data();
+  plan_.one_class = column_taps_.size() == 1;
   plan_.factor = activations_.weighted ? 2.0F : static_cast<float>(activations_.step);
   list_terms();
 }
@@ -82,10 +83,10 @@ void BitConvolution::lay_out() {
   plan_.out_height = g.out_height();
   plan_.out_width = g.out_width();
   plan_.outputs = g.outputs;
-  // Two pixels share a 32-bit lane where words of 16 bits waste less and the sums fit 16 bits.
+  // Two pixels share a 32-bit lane where words of 16 bits waste less and the sums fit 16 bits with a sign.
   const double largest = window_size(g) * most(weights_.planes, weights_.weighted) *
                          most(activations_.planes, activations_.weighted);
-  const bool paired = round_up(g.channels, 16) % 32 != 0 && largest < 1 << 16 && plan_.out_width > 1;
+  const bool paired = round_up(g.channels, 16) % 32 != 0 && largest < 1 << 15 && plan_.out_width > 1;
   PlaneLayout& l = plan_.layout;
   l.height = g.height;
   l.width = g.width;
@@ -118,8 +119,9 @@ void BitConvolution::list_words() {
   plan_.word_offsets = word_offsets_.data();
   plan_.word_count = word_offsets_.size();
   plan_.block_size = static_cast<std::size_t>(weights_.planes) * plan_.word_count * kBlock;
-  signs_.assign(padded_outputs_ / kBlock * plan_.block_size, 0);
-  masks_ = signs_;
+  const std::size_t size = padded_outputs_ / kBlock * plan_.block_size;
+  signs_ = AlignedBuffer<std::uint32_t>(size);
+  masks_ = AlignedBuffer<std::uint32_t>(size);
   plan_.signs = signs_.data();
 }
 
@@ -157,14 +159,14 @@ void BitConvolution::list_terms() {
                                      .doubled = first != 0 && !term.products.empty()});
             first = 0;
           }
-      term.bias.resize(row_taps_.size() * column_taps_.size() * padded_outputs_);
-      if (weights_.weighted || activations_.weighted) term.scales.resize(padded_outputs_);
+      term.bias = AlignedBuffer<float>(row_taps_.size() * column_taps_.size() * padded_outputs_);
+      if (weights_.weighted || activations_.weighted) term.scales = AlignedBuffer<float>(padded_outputs_);
     }
   for (const Term& term : terms_)
     plane_terms_.push_back({.products = term.products.data(),
                             .product_count = term.products.size(),
                             .bias = term.bias.data(),
-                            .scales = term.scales.empty() ? nullptr : term.scales.data()});
+                            .scales = term.scales.size() == 0 ? nullptr : term.scales.data()});
   plan_.terms = plane_terms_.data();
   plan_.term_count = plane_terms_.size();
   tap_sums_.resize(geometry_.kernel * geometry_.kernel);
@@ -195,23 +197,21 @@ void BitConvolution::pack_weights(std::span<const float> codes) {
 void BitConvolution::pack_output(std::span<const float> codes, std::size_t output, bool binary) {
   const PlaneLayout& l = plan_.layout;
   const std::size_t taps = l.kernel * l.kernel, lane_bits = 8 * l.lane_bytes;
+  const auto planes = static_cast<std::size_t>(weights_.planes);
   const std::uint32_t repeat = l.lane_bytes == 2 ? 0x10001 : 1;
   const std::size_t first = output / kBlock * plan_.block_size + output % kBlock;
-  for (std::size_t k = 0; k < plan_.word_count; ++k) {
-    const std::size_t tap = k / l.words, channel = k % l.words * lane_bits;
-    const std::size_t count = std::min(lane_bits, l.channels - channel);
-    std::uint32_t signs[kMostPlanes] = {}, masks[kMostPlanes] = {};
-    for (std::size_t bit = 0; bit < count; ++bit) {
-      const Digits digits = digits_of(codes[(channel + bit) * taps + tap], weights_.planes, binary);
-      for (int i = 0; i < weights_.planes; ++i) {
-        signs[i] |= (digits.signs >> i & 1U) << bit;
-        masks[i] |= (digits.masks >> i & 1U) << bit;
+  for (std::size_t i = 0; i < planes * plan_.word_count; ++i)
+    signs_[first + i * kBlock] = masks_[first + i * kBlock] = 0;
+  const float* code = codes.data();
+  for (std::size_t channel = 0; channel < l.channels; ++channel) {
+    const std::uint32_t bit = repeat << channel % lane_bits;
+    std::size_t at = first + channel / lane_bits * kBlock;
+    for (std::size_t tap = 0; tap < taps; ++tap, at += l.words * kBlock) {
+      const Digits digits = digits_of(*code++, weights_.planes, binary);
+      for (std::size_t i = 0; i < planes; ++i) {
+        signs_[at + i * plan_.word_count * kBlock] |= bit * (digits.signs >> i & 1U);
+        masks_[at + i * plan_.word_count * kBlock] |= bit * (digits.masks >> i & 1U);
       }
-    }
-    for (std::size_t i = 0; i < static_cast<std::size_t>(weights_.planes); ++i) {
-      const std::size_t at = first + (i * plan_.word_count + k) * kBlock;
-      signs_[at] = signs[i] * repeat;
-      masks_[at] = masks[i] * repeat;
     }
   }
 }

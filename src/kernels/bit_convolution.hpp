@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/aligned.hpp"
 #include "kernels/bit_planes.hpp"
 #include "kernels/kernels.hpp"
 
@@ -109,7 +110,7 @@ class BitConvolution {
   struct Term {
     std::size_t first_plane, last_plane;  ///< of weights
     std::vector<PlaneProduct> products;
-    std::vector<float> bias, scales;
+    AlignedBuffer<float> bias, scales;
   };
 
   void lay_out();
@@ -127,7 +128,7 @@ class BitConvolution {
   std::size_t padded_outputs_;
   std::vector<std::size_t> word_offsets_, row_classes_, column_classes_;
   std::vector<Taps> row_taps_, column_taps_;
-  std::vector<std::uint32_t> signs_, masks_;
+  AlignedBuffer<std::uint32_t> signs_, masks_;
   std::vector<std::int32_t> tap_sums_;  ///< of one output's digits, per tap
   std::vector<Term> terms_;
   std::vector<PlaneTerm> plane_terms_;

@@ -63,6 +63,7 @@ struct BitPlan {
   /// Where in `bias` the class of an output pixel begins: row_classes[y] + column_classes[x].
   const std::size_t* row_classes;
   const std::size_t* column_classes;
+  bool one_class;  ///< all columns are of the same
 };
 
 }  // namespace qtrain::kernels

@@ -19,8 +19,8 @@ void fill_tiles(Kernels& set);
 void fill_sums(Kernels& set);
 void fill_response_norm(Kernels& set);
 void fill_elementwise(Kernels& set);
-void fill_pack_planes(Kernels& set);         ///< pack_bytes, pack_floats, pack_signs
-void fill_bit_convolution(Kernels& set);     ///< bit_convolution, popcount_burn: needs VPOPCNTDQ, BITALG
+void fill_pack_planes(Kernels& set);      ///< pack_bytes, pack_floats, pack_signs
+void fill_bit_convolution(Kernels& set);  ///< bit_convolution, popcount_burn: needs VPOPCNTDQ, BITALG, VNNI
 void fill_bit_convolution_bw(Kernels& set);  ///< the same without them
 }  // namespace avx512
 

@@ -51,7 +51,8 @@ bool cpu_has_avx512bw() {
 
 /// Those that src/kernels/avx512/bit_convolution.cpp needs besides.
 bool cpu_has_lane_popcounts() {
-  return __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bitalg");
+  return __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bitalg") &&
+         __builtin_cpu_supports("avx512vnni");
 }
 
 }  // namespace
@@ -71,7 +72,7 @@ const Kernels& choose(std::string_view isa) {
   }
   if (isa == "avx512bw" || isa == "avx512") {
     fail(ExitCode::usage, "QTRAIN_ISA is '{}', but this CPU lacks AVX-512 {}: unset it or set it to '{}'",
-         isa, cpu_has_avx512bw() ? "VPOPCNTDQ or BITALG" : "F, BW, DQ or VL", sets.back()->isa);
+         isa, cpu_has_avx512bw() ? "VPOPCNTDQ, BITALG or VNNI" : "F, BW, DQ or VL", sets.back()->isa);
   }
   fail(
       ExitCode::usage,

@@ -132,13 +132,14 @@ TEST_CASE("bit convolution: sums at the limits of 16-bit lanes and of float") {
     int weight_planes, planes;
     std::size_t lane_bytes;
   };
-  // 65,535 = 15 * 257 * 17 is the largest sum of 16 bits, 15 * 15 * 291 = 65,475 the largest of 4 x 4 bits.
+  // 2^15 - 1 = 32,767 is the largest sum of a 16-bit lane: 3 * 10,922 = 32,766 of 1 x 2 bits fit, 3 * 10,923
+  // do not; so do 15 * 15 * 144 = 32,400 of 4 x 4 bits.
   for (const auto& [geometry, w, a, lane_bytes] :
-       {Extreme{{3, 4, 16, 16, 3}, 4, 4, 2}, Extreme{{1, 2, 291, 3}, 4, 4, 2},
-        Extreme{{1, 2, 292, 3}, 4, 4, 4}, Extreme{{1, 2, 16, 3}, 8, 4, 2}, Extreme{{1, 2, 17, 3}, 8, 4, 4},
-        Extreme{{3, 4, 16, 16, 3}, 8, 8, 4}, Extreme{{1, 3, 258, 17}, 8, 8, 4},
-        Extreme{{4, 4, 4112, 3, 4}, 8, 1, 4}, Extreme{{4, 4, 4112, 3, 4}, 1, 8, 4},
-        Extreme{{1, 2, 65535, 2}, 1, 1, 4}})
+       {Extreme{{3, 4, 16, 16, 3}, 4, 4, 2}, Extreme{{1, 2, 10922, 3}, 1, 2, 2},
+        Extreme{{1, 2, 10923, 3}, 1, 2, 4}, Extreme{{1, 2, 32752, 3}, 1, 1, 2},
+        Extreme{{1, 2, 32784, 3}, 1, 1, 4}, Extreme{{4, 5, 16, 16, 4}, 8, 8, 4},
+        Extreme{{1, 3, 258, 17}, 8, 8, 4}, Extreme{{4, 4, 4112, 3, 4}, 8, 1, 4},
+        Extreme{{4, 4, 4112, 3, 4}, 1, 8, 4}, Extreme{{1, 2, 65535, 2}, 1, 1, 4}})
     for (const int sign : {-1, 1}) {
       const BitCase c{geometry, {w}, {a}};
       CAPTURE(geometry.channels);

@@ -13,15 +13,17 @@ struct Pack {
   BitActivations activations;
 };
 
+/// Widths of whole and broken groups of 64 codes; paddings of either parity.
 std::vector<Pack> packs() {
   std::vector<Pack> all;
   for (const std::size_t channels : {1U, 3U, 15U, 16U, 17U, 32U, 33U, 64U, 65U, 100U, 256U})
-    for (const std::size_t stride : {1U, 2U, 3U})
-      for (const std::size_t kernel : {1U, 3U})
-        for (const BitActivations& activations :
-             {BitActivations{1, -1, 2}, BitActivations{2, -1}, BitActivations{4}, BitActivations{8},
-              BitActivations{7, 0, 2}})
-          all.push_back({{5, 9, channels, 1, kernel, stride, kernel - 1}, activations});
+    for (const std::size_t width : {8U, 9U})
+      for (const std::size_t stride : {1U, 2U, 3U})
+        for (const std::size_t kernel : {1U, 2U, 3U})
+          for (const std::size_t padding : {0U, 1U, 2U})
+            for (const BitActivations& activations : {BitActivations{1, -1, 2}, BitActivations{2, -1},
+                                                      BitActivations{8}, BitActivations{7, 0, 2}})
+              all.push_back({{5, width, channels, 1, kernel, stride, padding}, activations});
   return all;
 }
 
@@ -78,7 +80,7 @@ TEST_CASE("packing: every set gives the reference's bytes, from bytes and from f
 
 TEST_CASE("packing: signs are those of the sign kernel, zeros and NaN being +1") {
   for (const std::size_t channels : {1U, 15U, 16U, 32U, 33U, 64U, 100U}) {
-    const BitCase c{{3, 5, channels, 1, 3, 1, 1}, {1}, {1, -1, 2}, WeightKind::odd, 2};
+    const BitCase c{{3, 8, channels, 1, 3, 1, 1}, {1}, {1, -1, 2}, WeightKind::odd, 2};
     Guarded<float> x(special_values(input_count(c), 1));
     std::vector<float> signs(input_count(c));
     reference_kernels().sign(x.data(), signs.data(), signs.size());

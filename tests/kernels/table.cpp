@@ -43,7 +43,8 @@ TEST_CASE("sets are complete, the reference first and the best last") {
 TEST_CASE("a CPU runs the AVX-512 sets whose instructions it has, and refuses the others") {
   const bool capable = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  const bool counts = __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bitalg");
+  const bool counts = __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bitalg") &&
+                      __builtin_cpu_supports("avx512vnni");
   const std::string best = !capable ? "reference" : !counts ? "avx512bw" : "avx512";
   CHECK(std::string(choose("").isa) == best);
   if (capable) {

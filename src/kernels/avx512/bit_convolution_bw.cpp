@@ -16,6 +16,9 @@ struct LookedUpCounts {
   }
   static __m512i of_halves(__m512i bits) { return _mm512_maddubs_epi16(of_bytes(bits), _mm512_set1_epi8(1)); }
   static __m512i of_words(__m512i bits) { return _mm512_madd_epi16(of_halves(bits), _mm512_set1_epi16(1)); }
+  static __m512i add_products(__m512i bias, __m512i x, __m512i y) {
+    return _mm512_add_epi32(bias, _mm512_madd_epi16(x, y));
+  }
 };
 
 }  // namespace

@@ -19,6 +19,12 @@ struct ByteGroup {
   __mmask64 plane(size_t p) const { return _mm512_mask_test_epi8_mask(valid, indices, bits[p]); }
 };
 
+struct WholeByteGroup {
+  __m512i indices;
+  const __m512i* bits;
+  __mmask64 plane(size_t p) const { return _mm512_test_epi8_mask(indices, bits[p]); }
+};
+
 /// What codes as bytes and as floats share.
 struct Indices {
   __m512i lowest;
@@ -35,6 +41,9 @@ struct Indices {
 struct Bytes {
   const unsigned char* codes;
   Indices indices;
+  WholeByteGroup load(size_t i) const {
+    return {_mm512_sub_epi8(_mm512_loadu_si512(codes + i), indices.lowest), indices.bits};
+  }
   ByteGroup load(size_t i, size_t count) const {
     const __mmask64 valid = first_bits(count);
     return indices.group(_mm512_maskz_loadu_epi8(valid, codes + i), valid);
@@ -50,6 +59,7 @@ inline __m512 load_quarter(const float* x, size_t count, size_t quarter) {
 struct Floats {
   const float* codes;
   Indices indices;
+  ByteGroup load(size_t i) const { return load(i, kGroup); }
   ByteGroup load(size_t i, size_t count) const {
     const auto bytes = [&](size_t quarter) {
       return _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(load_quarter(codes + i, count, quarter)));
@@ -66,6 +76,7 @@ struct SignGroup {
 
 struct Signs {
   const float* x;
+  SignGroup load(size_t i) const { return load(i, kGroup); }
   SignGroup load(size_t i, size_t count) const {
     __mmask64 negative = 0;
     for (size_t quarter = 0; quarter < 4; ++quarter) {
@@ -77,21 +88,36 @@ struct Signs {
   }
 };
 
-/// A row whose pixels fill one word each and lie in one phase: its bits are one string.
+/// A row whose pixels fill one word each, whole groups of them: its bits are one string.
 template <class Source>
-void pack_whole_row(const PlaneLayout& l, const Source& source, size_t i, unsigned char* row) {
-  const size_t size = l.width * l.channels;
-  row += l.padding * l.lane_bytes;
-  for (size_t done = 0; done < size; done += kGroup) {
-    const size_t count = size - done < kGroup ? size - done : kGroup;
-    const auto group = source.load(i + done, count);
+void pack_string(const PlaneLayout& l, const Source& source, size_t i, unsigned char* row) {
+  unsigned char* at = row + l.padding * l.lane_bytes;
+  for (const size_t end = i + l.width * l.channels; i < end; i += kGroup, at += kGroup / 8) {
+    const auto group = source.load(i);
     for (size_t p = 0; p < l.planes; ++p) {
-      const __mmask64 word = group.plane(p);
-      unsigned char* at = row + p * l.plane_bytes + done / 8;
-      if (count == kGroup)
-        __builtin_memcpy(at, &word, 8);
-      else
-        __builtin_memcpy(at, &word, count / 8);
+      const __mmask64 words = group.plane(p);
+      __builtin_memcpy(at + p * l.plane_bytes, &words, sizeof words);
+    }
+  }
+}
+
+/// The same where every second pixel belongs to the other of two phases.
+template <class Source>
+void pack_two_strings(const PlaneLayout& l, const Source& source, size_t i, unsigned char* row) {
+  const size_t phase_bytes = l.columns * l.lane_bytes;
+  unsigned char* even = row + l.padding % 2 * phase_bytes + l.padding / 2 * l.lane_bytes;
+  unsigned char* odd = row + (l.padding + 1) % 2 * phase_bytes + (l.padding + 1) / 2 * l.lane_bytes;
+  const __mmask64 middle = __mmask64{0xFFFF} << 16;
+  for (const size_t end = i + l.width * l.channels; i < end; i += kGroup, even += 4, odd += 4) {
+    const auto group = source.load(i);
+    for (size_t p = 0; p < l.planes; ++p) {
+      __mmask64 words = group.plane(p);
+      if (l.lane_bytes == 2)  // swaps the words in the middle of four
+        words = (words & ~(middle | middle << 16)) | (words & middle) << 16 | (words >> 16 & middle);
+      const unsigned int halves[2] = {static_cast<unsigned int>(words),
+                                      static_cast<unsigned int>(words >> 32)};
+      __builtin_memcpy(even + p * l.plane_bytes, halves, 4);
+      __builtin_memcpy(odd + p * l.plane_bytes, halves + 1, 4);
     }
   }
 }
@@ -130,14 +156,18 @@ void pack_pixels(const PlaneLayout& l, const Source& source, size_t i, unsigned 
 template <class Source>
 void pack(const PlaneLayout& l, const Source& source, size_t images, unsigned char* planes) {
   __builtin_memset(planes, 0, images * l.image_bytes);
-  const bool whole = l.stride == 1 && l.channels == 8 * l.lane_bytes;
+  const bool string = l.channels == 8 * l.lane_bytes && l.width * l.channels % kGroup == 0;
+  // Not where pixels at the end of a row are stored nowhere.
+  const bool two_strings = string && l.phases == 2 && (l.padding + l.width - 1) / 2 < l.columns;
   for (size_t image = 0; image < images; ++image)
     for (size_t y = 0; y < l.height && y + l.padding < l.rows; ++y) {
       if ((y + l.padding) % l.stride >= l.kernel) continue;
       unsigned char* row = planes + image * l.image_bytes + (y + l.padding) * l.row_bytes;
       const size_t i = (image * l.height + y) * l.width * l.channels;
-      if (whole)
-        pack_whole_row(l, source, i, row);
+      if (string && l.stride == 1)
+        pack_string(l, source, i, row);
+      else if (two_strings && l.stride == 2)
+        pack_two_strings(l, source, i, row);
       else if (l.lane_bytes == 2)
         pack_pixels<unsigned short>(l, source, i, row);
       else
