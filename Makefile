@@ -22,7 +22,8 @@ test: build
 test-isa: build  ## every test on each instruction set that this machine has
 	@$(INSTALL) test
 	QTRAIN_ISA=reference $(CTEST) build
-	! grep -qw avx512vl /proc/cpuinfo || QTRAIN_ISA=avx512 $(CTEST) build
+	! grep -qw avx512vl /proc/cpuinfo || QTRAIN_ISA=avx512bw $(CTEST) build
+	! grep -qw avx512_bitalg /proc/cpuinfo || QTRAIN_ISA=avx512 $(CTEST) build
 
 asan:
 	@$(INSTALL) build

@@ -1,10 +1,13 @@
 #pragma once
 #include <cstddef>
 
-// No other include and no inline function here: sources built with AVX-512 flags include this header, and an
-// inline function compiled there could be linked into code that runs on any CPU.
+// No include with functions and no inline function here: sources built with AVX-512 flags include this
+// header, and an inline function compiled there could be linked into code that runs on any CPU.
 
 namespace qtrain::kernels {
+
+struct PlaneLayout;  // bit_planes.hpp
+struct BitPlan;
 
 /// One set of kernels: pure functions on plain pointers. All sets give the same bits (additions in the stated
 /// order, no fused multiply-add; only which NaN a NaN is stays open), so the choice of ISA is a matter of
@@ -15,7 +18,7 @@ namespace qtrain::kernels {
 /// a plain one (nchw) lanes = 1. Output may be the same memory as an input, never overlap it otherwise. No
 /// alignment is required.
 struct Kernels {
-  const char* isa;  ///< "reference", "avx512"
+  const char* isa;  ///< "reference", "avx512bw", "avx512"
 
   /// y = z * a[l] + b[l]
   void (*affine)(const float* z, const float* a, const float* b, float* y, std::size_t pixels,
@@ -88,6 +91,25 @@ struct Kernels {
   /// Runs independent multiply-add chains in registers; returns multiply-adds done. For measuring the
   /// machine's peak.
   double (*multiply_add_burn)(std::size_t iterations);
+
+  /// The bit planes of `images` images of codes nhwc, packed one after another, all bytes of all images
+  /// written. Codes as bytes: those below 0 in two's complement.
+  void (*pack_bytes)(const PlaneLayout& layout, const unsigned char* codes, std::size_t images,
+                     unsigned char* planes);
+  /// The same from codes as floats.
+  void (*pack_floats)(const PlaneLayout& layout, const float* codes, std::size_t images,
+                      unsigned char* planes);
+  /// The same from any floats, whose codes are sign(x): bit x < 0 ? 0 : 1. layout.planes is 1.
+  void (*pack_signs)(const PlaneLayout& layout, const float* x, std::size_t images, unsigned char* planes);
+  /// Convolution of packed images: dst, nhwc [images][out_height][out_width][outputs], rows first_row to
+  /// last_row - 1 of each image; the others are left. With r = factor * acc + bias of a term, acc as in
+  /// PlaneProduct, integers all, dst = r of the only term, exactly; with scales, dst = scales * r of the
+  /// first term, then dst = dst + scales * r of each later one, every operation rounded.
+  void (*bit_convolution)(const BitPlan& plan, const unsigned char* planes, std::size_t images,
+                          std::size_t first_row, std::size_t last_row, float* dst);
+  /// Runs independent xor-popcount-add chains in registers; returns bits done. For measuring the machine's
+  /// peak.
+  double (*popcount_burn)(std::size_t iterations);
 };
 
 }  // namespace qtrain::kernels

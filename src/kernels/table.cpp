@@ -14,36 +14,53 @@ const Kernels& reference_set() {
     reference::fill_tiles(set);
     reference::fill_sums(set);
     reference::fill_response_norm(set);
+    reference::fill_bit_planes(set);
     reference::fill_elementwise(set);
     return set;
   }();
   return kSet;
 }
 
+Kernels make_avx512(const char* isa, void (*fill_bit_convolution)(Kernels&)) {
+  Kernels set{};
+  set.isa = isa;
+  avx512::fill_tiles(set);
+  avx512::fill_sums(set);
+  avx512::fill_response_norm(set);
+  avx512::fill_elementwise(set);
+  avx512::fill_pack_planes(set);
+  fill_bit_convolution(set);
+  return set;
+}
+
+const Kernels& avx512bw_set() {
+  static const Kernels kSet = make_avx512("avx512bw", avx512::fill_bit_convolution_bw);
+  return kSet;
+}
+
 const Kernels& avx512_set() {
-  static const Kernels kSet = [] {
-    Kernels set{};
-    set.isa = "avx512";
-    avx512::fill_tiles(set);
-    avx512::fill_sums(set);
-    avx512::fill_response_norm(set);
-    avx512::fill_elementwise(set);
-    return set;
-  }();
+  static const Kernels kSet = make_avx512("avx512", avx512::fill_bit_convolution);
   return kSet;
 }
 
 /// The instruction sets that src/kernels/avx512/ is compiled for.
-bool cpu_has_avx512() {
+bool cpu_has_avx512bw() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+/// Those that src/kernels/avx512/bit_convolution.cpp needs besides.
+bool cpu_has_lane_popcounts() {
+  return __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bitalg") &&
+         __builtin_cpu_supports("avx512vnni");
 }
 
 }  // namespace
 
 std::vector<const Kernels*> available() {
   std::vector<const Kernels*> sets{&reference_set()};
-  if (cpu_has_avx512()) sets.push_back(&avx512_set());
+  if (cpu_has_avx512bw()) sets.push_back(&avx512bw_set());
+  if (cpu_has_avx512bw() && cpu_has_lane_popcounts()) sets.push_back(&avx512_set());
   return sets;
 }
 
@@ -53,13 +70,15 @@ const Kernels& choose(std::string_view isa) {
   for (const Kernels* set : sets) {
     if (set->isa == isa) return *set;
   }
-  if (isa == avx512_set().isa) {
-    fail(ExitCode::usage,
-         "QTRAIN_ISA is 'avx512', but this CPU lacks AVX-512 F, BW, DQ or VL: unset it or set it to "
-         "'reference'");
+  if (isa == "avx512bw" || isa == "avx512") {
+    fail(ExitCode::usage, "QTRAIN_ISA is '{}', but this CPU lacks AVX-512 {}: unset it or set it to '{}'",
+         isa, cpu_has_avx512bw() ? "VPOPCNTDQ, BITALG or VNNI" : "F, BW, DQ or VL", sets.back()->isa);
   }
-  fail(ExitCode::usage,
-       "QTRAIN_ISA is '{}', must be 'reference' or 'avx512': correct it, or unset it for the best one", isa);
+  fail(
+      ExitCode::usage,
+      "QTRAIN_ISA is '{}', must be 'reference', 'avx512bw' or 'avx512': correct it, or unset it for the best "
+      "one",
+      isa);
 }
 
 const Kernels& active() {

@@ -1,0 +1,286 @@
+#pragma once
+#include "kernels/avx512/vectors.hpp"
+#include "kernels/bit_planes.hpp"
+#include "kernels/sets.hpp"
+
+// The bit-plane convolution over a Counts, which has the popcounts of 16- and 32-bit lanes; each source that
+// includes this supplies its own.
+//
+// A tile is one vector of 16 outputs by up to 8 units of pixels in a row. A lane of 32 bits is one output and
+// one pixel, or, with words of 16 bits, one output and two neighbouring pixels, one in either half: their
+// words are neighbours in memory, so one 32-bit broadcast serves both. Every sum stays in its register and
+// lane; a word of activations is broadcast by the instruction that combines it with the weights. Sums of 16
+// bits are chosen only where they cannot overflow.
+
+namespace qtrain::kernels::avx512 {
+namespace {
+
+constexpr size_t kMostUnits = 8;  ///< lanes' worth of pixels in a tile
+constexpr size_t kBlock = 16;     ///< outputs
+constexpr size_t kUnitBytes = 4;  ///< of packed words
+
+/// What a tile needs besides its place: of the term, of the block of outputs, of the row.
+struct TileRow {
+  const size_t* word_offsets;
+  size_t word_count;
+  const PlaneProduct* products;
+  size_t product_count;
+  const size_t* column_classes;
+  size_t width, outputs;
+  float factor;
+  bool one_class;  ///< the bias is that of any column
+
+  const uint32_t* signs;
+  const uint32_t* masks;
+  const float* scales;  ///< null: 1
+  size_t block_outputs;
+  bool add;
+
+  const unsigned char* corner;  ///< of the window of column 0
+  const float* bias;
+  float* dst;  ///< of column 0
+};
+
+template <size_t kIndex>
+struct Index {
+  static constexpr size_t value = kIndex;
+};
+
+/// body(Index<0>()), ..., body(Index<kCount - 1>()): with indices that are constants an array stays in
+/// registers.
+template <size_t kCount, class Body>
+[[gnu::always_inline]] inline void for_each_index(const Body& body) {
+  if constexpr (kCount > 0) {
+    for_each_index<kCount - 1>(body);
+    body(Index<kCount - 1>{});
+  }
+}
+
+inline __m512i broadcast_word(const unsigned char* at) {
+  int word;
+  __builtin_memcpy(&word, at, sizeof word);
+  return _mm512_set1_epi32(word);
+}
+
+/// factor * sum + bias of 32-bit sums: integers that float holds, so that the fused operation rounds nothing.
+template <class Counts>
+struct WholeLane {
+  static constexpr size_t kPixels = 1;
+  static __m512i count(__m512i bits) { return Counts::of_words(bits); }
+
+  struct Bias {
+    __m512 bias, factor;
+    Bias(const float* at, float f) : bias(_mm512_loadu_ps(at)), factor(_mm512_set1_ps(f)) {}
+  };
+  template <size_t kPixel>
+  static __m512 result(__m512i sums, const Bias& b) {
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), b.factor, b.bias);
+  }
+};
+
+/// The same of 16-bit sums, below 2^15, of the pixel in either half.
+template <class Counts>
+struct PairLane {
+  static constexpr size_t kPixels = 2;
+  static __m512i count(__m512i bits) { return Counts::of_halves(bits); }
+
+  struct Bias {
+    __m512i bias, low, high;
+    Bias(const float* at, float factor)
+        : bias(_mm512_cvtps_epi32(_mm512_loadu_ps(at))),
+          low(_mm512_set1_epi32(static_cast<int>(factor))),
+          high(_mm512_slli_epi32(low, 16)) {}
+  };
+  template <size_t kPixel>
+  static __m512 result(__m512i sums, const Bias& b) {
+    return _mm512_cvtepi32_ps(Counts::add_products(b.bias, sums, kPixel == 0 ? b.low : b.high));
+  }
+};
+
+/// Writes the results of the sums from column x on, wherever the row ends and however many outputs there are.
+template <class Lane>
+[[gnu::noinline]] void write_some(const TileRow& row, size_t x, const __m512i* sums, size_t units) {
+  const __mmask16 lanes = first_lanes(row.block_outputs);
+  const auto write = [&](__m512 r) {
+    float* dst = row.dst + x * row.outputs;
+    if (row.scales != nullptr) r = _mm512_mul_ps(_mm512_loadu_ps(row.scales), r);
+    if (row.add) r = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, dst), r);
+    _mm512_mask_storeu_ps(dst, lanes, r);
+    ++x;
+  };
+  const auto bias = [&] { return typename Lane::Bias(row.bias + row.column_classes[x], row.factor); };
+  for (size_t u = 0; u < units; ++u) {
+    write(Lane::template result<0>(sums[u], bias()));
+    if (Lane::kPixels == 2 && x < row.width) write(Lane::template result<Lane::kPixels - 1>(sums[u], bias()));
+  }
+}
+
+/// The same for whole units of 16 outputs without scales.
+template <class Lane, bool kOneClass, size_t kUnits>
+[[gnu::always_inline]] inline void write_all(const TileRow& row, size_t x, const __m512i (&sums)[kUnits]) {
+  using Bias = typename Lane::Bias;
+  float* dst = row.dst + x * row.outputs;
+  const size_t outputs = row.outputs;
+  const size_t* classes = row.column_classes + x;
+  const Bias common(row.bias + *classes, row.factor);
+  for_each_index<kUnits>([&](auto u) __attribute__((always_inline)) {
+    for_each_index<Lane::kPixels>([&](auto pixel) __attribute__((always_inline)) {
+      const Bias bias = kOneClass ? common : Bias(row.bias + *classes++, row.factor);
+      _mm512_storeu_ps(dst, Lane::template result<pixel.value>(sums[u.value], bias));
+      dst += outputs;
+    });
+  });
+}
+
+/// kUnits units of pixels from column x on.
+template <class Lane, bool kMasked, size_t kUnits>
+void tile(const TileRow& row, size_t x) {
+  const size_t* offsets = row.word_offsets;
+  const size_t word_count = row.word_count;
+  const unsigned char* start = row.corner + x * (kUnitBytes / Lane::kPixels);
+  __m512i sums[kUnits];
+  for (size_t j = 0; j < row.product_count; ++j) {
+    const PlaneProduct& product = row.products[j];
+    const unsigned char* corner = start + product.plane_offset;
+    const uint32_t* signs = row.signs + product.weight_offset;
+    const uint32_t* masks = row.masks + product.weight_offset;
+    const auto each_count = [&](size_t k, const auto& body) __attribute__((always_inline)) {
+      const unsigned char* words = corner + offsets[k];
+      const __m512i sign = _mm512_loadu_si512(signs + k * kBlock);
+      const __m512i mask = kMasked ? _mm512_loadu_si512(masks + k * kBlock) : sign;
+      for_each_index<kUnits>([&](auto u) __attribute__((always_inline)) {
+        const __m512i word = broadcast_word(words + kUnitBytes * u.value);
+        body(u,
+             Lane::count(kMasked ? _mm512_ternarylogic_epi32(word, sign, mask, 0x28)  // (word ^ sign) & mask
+                                 : _mm512_xor_si512(sign, word)));
+      });
+    };
+    size_t k = 0;
+    if (j == 0)
+      each_count(
+          k++, [&](auto u, __m512i count) __attribute__((always_inline)) { sums[u.value] = count; });
+    if (product.doubled)
+      for_each_index<kUnits>([&](auto u) __attribute__((always_inline)) {
+        sums[u.value] = _mm512_add_epi32(sums[u.value], sums[u.value]);
+      });
+    for (; k < word_count; ++k)
+      each_count(
+          k, [&](auto u, __m512i count)
+                 __attribute__((always_inline)) { sums[u.value] = _mm512_add_epi32(sums[u.value], count); });
+  }
+  if (row.scales != nullptr || row.block_outputs < kBlock || x + kUnits * Lane::kPixels > row.width) {
+    __m512i kept[kUnits];
+    for_each_index<kUnits>([&](auto u) __attribute__((always_inline)) { kept[u.value] = sums[u.value]; });
+    write_some<Lane>(row, x, kept, kUnits);
+  } else if (row.one_class) {
+    write_all<Lane, true>(row, x, sums);
+  } else {
+    write_all<Lane, false>(row, x, sums);
+  }
+}
+
+using Tile = void (*)(const TileRow& row, size_t x);
+
+template <class Lane, bool kMasked>
+constexpr Tile kTiles[kMostUnits] = {tile<Lane, kMasked, 1>, tile<Lane, kMasked, 2>, tile<Lane, kMasked, 3>,
+                                     tile<Lane, kMasked, 4>, tile<Lane, kMasked, 5>, tile<Lane, kMasked, 6>,
+                                     tile<Lane, kMasked, 7>, tile<Lane, kMasked, 8>};
+
+/// A row cut into tiles of about the same size: the first `large` of `size` units, the others one less.
+struct Cut {
+  size_t count, large, size;
+};
+
+template <class Lane>
+Cut cut_row(size_t width) {
+  const size_t units = (width + Lane::kPixels - 1) / Lane::kPixels;
+  const size_t count = (units + kMostUnits - 1) / kMostUnits, size = (units + count - 1) / count;
+  return {count, count - (count * size - units), size};
+}
+
+template <class Lane>
+void run_row(const TileRow& row, const Tile* tiles, const Cut& cut) {
+  size_t x = 0;
+  for (size_t i = 0; i < cut.count; ++i) {
+    const size_t units = i < cut.large ? cut.size : cut.size - 1;
+    tiles[units - 1](row, x);
+    x += units * Lane::kPixels;
+  }
+}
+
+/// Rows of one image and one block, all terms.
+template <class Lane>
+void run_block(const BitPlan& plan, const unsigned char* image, size_t output, size_t first_row,
+               size_t last_row, float* dst) {
+  const Cut cut = cut_row<Lane>(plan.out_width);
+  const Tile* tiles = plan.masks == nullptr ? kTiles<Lane, false> : kTiles<Lane, true>;
+  const size_t weights = output / kBlock * plan.block_size;
+  for (size_t t = 0; t < plan.term_count; ++t) {
+    const PlaneTerm& term = plan.terms[t];
+    TileRow row{.word_offsets = plan.word_offsets,
+                .word_count = plan.word_count,
+                .products = term.products,
+                .product_count = term.product_count,
+                .column_classes = plan.column_classes,
+                .width = plan.out_width,
+                .outputs = plan.outputs,
+                .factor = plan.factor,
+                .one_class = plan.one_class,
+                .signs = plan.signs + weights,
+                .masks = plan.masks == nullptr ? plan.signs : plan.masks + weights,
+                .scales = term.scales == nullptr ? nullptr : term.scales + output,
+                .block_outputs = plan.outputs - output < kBlock ? plan.outputs - output : kBlock,
+                .add = t > 0,
+                .corner = image + first_row * plan.layout.stride * plan.layout.row_bytes,
+                .bias = nullptr,
+                .dst = dst + first_row * plan.out_width * plan.outputs + output};
+    for (size_t y = first_row; y < last_row; ++y) {
+      row.bias = term.bias + plan.row_classes[y] + output;
+      run_row<Lane>(row, tiles, cut);
+      row.corner += plan.layout.stride * plan.layout.row_bytes;
+      row.dst += plan.out_width * plan.outputs;
+    }
+  }
+}
+
+template <class Counts>
+void bit_convolution(const BitPlan& plan, const unsigned char* planes, size_t images, size_t first_row,
+                     size_t last_row, float* dst) {
+  const auto run = plan.layout.lane_bytes == 2 ? run_block<PairLane<Counts>> : run_block<WholeLane<Counts>>;
+  for (size_t image = 0; image < images; ++image) {
+    for (size_t o = 0; o < plan.outputs; o += kBlock) run(plan, planes, o, first_row, last_row, dst);
+    planes += plan.layout.image_bytes;
+    dst += plan.out_height * plan.out_width * plan.outputs;
+  }
+}
+
+template <class Counts>
+double popcount_burn(size_t iterations) {
+  constexpr size_t kChains = 24;
+  const volatile int unknown = 0x5555;  // to the compiler, which else would compute the answer
+  const __m512i x = _mm512_set1_epi32(unknown);
+  __m512i chains[kChains];
+  for_each_index<kChains>([&](auto c) __attribute__((always_inline)) {
+    chains[c.value] = _mm512_set1_epi32(static_cast<int>(c.value));
+  });
+  for (size_t i = 0; i < iterations; ++i)
+    for_each_index<kChains>([&](auto c) __attribute__((always_inline)) {
+      __m512i& chain = chains[c.value];
+      chain = _mm512_add_epi32(chain, Counts::of_words(_mm512_xor_si512(chain, x)));
+    });
+  for_each_index<kChains - 1>([&](auto c) __attribute__((always_inline)) {
+    chains[kChains - 1] = _mm512_add_epi32(chains[kChains - 1], chains[c.value]);
+  });
+  volatile int kept = _mm512_reduce_add_epi32(chains[kChains - 1]);  // a reader the compiler must serve
+  static_cast<void>(kept);
+  return static_cast<double>(iterations) * (kChains * 512.0);
+}
+
+template <class Counts>
+void fill(Kernels& set) {
+  set.bit_convolution = bit_convolution<Counts>;
+  set.popcount_burn = popcount_burn<Counts>;
+}
+
+}  // namespace
+}  // namespace qtrain::kernels::avx512
