@@ -1,13 +1,12 @@
 #include "engine/bare_convolutions.hpp"
 
 #include <algorithm>
-#include <chrono>
-#include <cstring>
 #include <limits>
 #include <map>
 #include <tuple>
 #include <vector>
 
+#include "engine/measure.hpp"
 #include "engine/onednn.hpp"
 
 namespace qtrain::engine {
@@ -16,34 +15,6 @@ namespace {
 
 using dnnl::memory;
 using onednn::Built;
-using onednn::Desc;
-
-/// Median seconds of a call over fresh, zeroed memory.
-double median_seconds(const Built& built, int src_role, int weights_role, int dst_role, int rounds) {
-  std::vector<memory> memories;
-  std::unordered_map<int, memory> arguments;
-  const auto add = [&](int role, const Desc& desc) {
-    memories.emplace_back(desc, onednn::cpu());
-    std::memset(memories.back().get_data_handle(), 0, desc.get_size());
-    arguments.emplace(role, memories.back());
-  };
-  add(src_role, built.src);
-  add(weights_role, built.weights);
-  add(dst_role, built.dst);
-  add(DNNL_ARG_SCRATCHPAD, Desc({static_cast<memory::dim>(std::max<std::size_t>(built.scratchpad, 1))},
-                                memory::data_type::u8, memory::format_tag::a));
-  dnnl::stream stream(onednn::cpu());
-  std::vector<double> seconds;
-  for (int round = -2; round < rounds; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    built.primitive.execute(stream, arguments);
-    stream.wait();
-    if (round >= 0)
-      seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  std::ranges::nth_element(seconds, seconds.begin() + rounds / 2);
-  return seconds[static_cast<std::size_t>(rounds / 2)];
-}
 
 BareConvolutions time_one(const memory::dims& src, const memory::dims& weights, const memory::dims& dst,
                           onednn::Window window, bool first, int rounds) {

@@ -2,7 +2,8 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/affine.hpp"
@@ -10,8 +11,18 @@
 #include "engine/parameters.hpp"
 #include "engine/program.hpp"
 #include "engine/steps.hpp"
+#include "kernels/bit_convolution.hpp"
 
 namespace qtrain::engine {
+
+/// What computes a layer's forward product: the numbers of Precision, one-byte codes, bit planes.
+enum class Path { floats, int8, bitwise };
+
+/// A layer's path, and the seconds of those it was chosen from, if they were measured.
+struct PathChoice {
+  Path path = Path::floats;
+  std::vector<std::pair<Path, double>> seconds{};
+};
 
 /// What the programs of one engine (training, its short last shard, evaluation) have in common. Affines are
 /// shared by position: every program lowers the same graph in the same order.
@@ -21,7 +32,7 @@ struct Shared {
   Loss loss;
   std::uint64_t seed = 1;
   int threads = 1;
-  bool low_bit = true;
+  LowBit low_bit = LowBit::automatic;
   Precision precision = Precision::float32;
   bool keep_statistics = false;
   int shards = 1;  ///< most shards a batch can have
@@ -39,7 +50,10 @@ struct Shared {
   };
   std::map<int, WeightGradient> gradients{};  ///< by slot
   std::unique_ptr<quant::PropagatedQuantizer> propagated{};
-  std::set<int> integer_layers{};  ///< whose forward pass runs on one-byte codes
+  std::map<int, PathChoice> paths{};             ///< by layer, of those with codes on both sides
+  std::map<std::string, PathChoice> measured{};  ///< by a description of the product
+  /// By layer and images a call, 0: any number.
+  std::map<std::pair<int, int>, std::unique_ptr<kernels::BitConvolution>> bit_convolutions{};
 };
 
 /// float_evaluation: for weights that are no codes, though in training they are.

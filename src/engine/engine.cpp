@@ -37,6 +37,7 @@ struct Engine::Impl {
 
   void make_units(const Quantization& quantization);
   void list_statistics();
+  void describe_path(int layer, LayerInfo& row) const;
 
   /// The program for the short last shard of a batch of `count`; null when it divides evenly.
   Compiled* short_program(int count, Mode mode) {
@@ -106,6 +107,18 @@ void Engine::Impl::list_statistics() {
     statistics.push_back({graph.layers[k].name + ".running_mean", s.mean});
     statistics.push_back({graph.layers[k].name + ".running_variance", s.variance});
   }
+}
+
+void Engine::Impl::describe_path(int layer, LayerInfo& row) const {
+  const auto name = [&](Path path) -> std::string {
+    if (path == Path::int8) return "int8";
+    if (path == Path::bitwise) return "bitwise";
+    return options.precision == Precision::bfloat16 ? "bfloat16" : "float32";
+  };
+  const auto found = shared.paths.find(layer);
+  const PathChoice choice = found == shared.paths.end() ? PathChoice{} : found->second;
+  row.path = name(choice.path);
+  for (const auto& [path, seconds] : choice.seconds) row.measured.emplace_back(name(path), seconds);
 }
 
 void Engine::Impl::check_batch(std::span<const float> images, std::size_t labels, int count) const {
@@ -353,10 +366,7 @@ std::vector<LayerInfo> Engine::layers() const {
       if (parameter.layer == id) row.parameters += static_cast<std::int64_t>(element_count(parameter.shape));
     const ParameterSlot* weight = m.parameters.find(id, ParameterSlot::Kind::weight);
     row.weight_bits = weight == nullptr ? 0 : weight->method != nullptr ? weight->method->bits() : 32;
-    if (weight != nullptr)
-      row.path = m.shared.integer_layers.contains(id)         ? "int8"
-                 : m.options.precision == Precision::bfloat16 ? "bfloat16"
-                                                              : "float32";
+    if (weight != nullptr) m.describe_path(id, row);
     const bool keeps = layer.op == model::Op::max_pool || layer.op == model::Op::flatten ||
                        layer.op == model::Op::shortcut_pad;
     if (keeps) bits[k] = row.activation_bits;

@@ -3,6 +3,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/threads.hpp"
@@ -37,13 +38,21 @@ struct Quantization {
 /// Number format of the operands of convolutions and linear layers; sums, and all else, are floats.
 enum class Precision { float32, bfloat16 };
 
+/// What computes the forward product of a layer whose operands are both codes. All give the same bits.
+enum class LowBit {
+  automatic,  ///< the fastest that can, by a measurement when the network is compiled
+  off,        ///< numbers of `precision`, as where there are no codes
+  int8,       ///< bytes, where every sum is exact; elsewhere as off
+  bitwise,    ///< bit planes, where every sum is exact; elsewhere as off
+};
+
 struct Options {
   int threads = 1;
-  int shard = 8;                             ///< images a shard: part of the numerics
-  int batch = 128;                           ///< largest training batch
-  std::uint64_t seed = 1;                    ///< of the initial weights
-  bool keep_statistics = false;              ///< running statistics stay as they are in training
-  bool low_bit = true;                       ///< convolve codes as integers where that gives the same bits
+  int shard = 8;                 ///< images a shard: part of the numerics
+  int batch = 128;               ///< largest training batch
+  std::uint64_t seed = 1;        ///< of the initial weights
+  bool keep_statistics = false;  ///< running statistics stay as they are in training
+  LowBit low_bit = LowBit::automatic;
   Precision precision = Precision::float32;  ///< part of the numerics
   bool poison = false;                       ///< fill dead arena ranges with NaN (tests)
 };
@@ -79,7 +88,10 @@ struct LayerInfo {
   std::int64_t multiply_accumulates = 0;
   int weight_bits = 32;      ///< 32: float; 0: no weights
   int activation_bits = 32;  ///< of the layer's input
-  std::string path = {};     ///< "float32", "bfloat16", "int8" (forward); "": no arithmetic of its own
+  std::string path =
+      {};  ///< "float32", "bfloat16", "int8", "bitwise" (forward); "": no arithmetic of its own
+  /// Seconds a shard of the paths that LowBit::automatic chose from; empty if it had no choice.
+  std::vector<std::pair<std::string, double>> measured = {};
 };
 
 /// Which weights a quantized layer uses.

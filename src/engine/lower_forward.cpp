@@ -61,6 +61,7 @@ Value Lowering::relaid(int v, const Desc& desc, const std::string& name) {
   dst.layout = fresh.layout;
   dst.tensors = fresh.tensors;
   dst.producer = nullptr;
+  dst.product.reset();
   dst.diffs.clear();
   return dst;
 }
@@ -111,22 +112,19 @@ void Lowering::lower_product(int id, const model::Layer& layer) {
   node.forward = node.linear ? onednn::linear_forward(operand, weights, onednn::plain(dims_of(id)))
                              : onednn::convolution_forward(operand, weights,
                                                            onednn::channels_last(dims_of(id)), node.window);
-  Value dst = make_floats(layer.name, node.forward.dst);
+  node.src = src;
+  Value dst = make_value(layer.name, node.forward.dst);
   dst.weights = node.weights;
   dst.layer = id;
   dst.src_unit = value(src).unit;
   dst.needs_gradient = true;
-  node.src = src;
-  const TensorId y = dst.in(Storage::float32);
-  if (!lower_integer_product(id, node, y)) {
-    const void* w = shared_.parameters.copy(*node.weights, Parameters::Content::codes, node.forward.weights);
-    const TensorId x = stored(src, operand_, layer.name);
-    call(layer.name, node.linear ? StepKind::linear : StepKind::convolution_forward, node.forward,
-         {{DNNL_ARG_SRC, node.forward.src, x, nullptr},
-          {DNNL_ARG_WEIGHTS, node.forward.weights, -1, w},
-          {DNNL_ARG_DST, node.forward.dst, y, nullptr}},
-         {x}, {y});
-  }
+  const Path path = path_of(id, node);
+  if (path == Path::bitwise)
+    dst.product = lower_bits(id, node);
+  else
+    dst.put({program().values(layer.name, dst.layout.size(), Storage::float32)});
+  if (path == Path::int8) lower_integers(node, dst.in(Storage::float32));
+  if (path == Path::floats) lower_floats(node, dst.in(Storage::float32));
   node.dst = add_value(std::move(dst));
   result(id).terms = {{node.dst, nullptr, false}};
   nodes_.push_back(std::move(node));
@@ -137,8 +135,10 @@ void Lowering::lower_batch_norm(int id, const model::Layer& layer) {
   const bool raw = input.value < 0 && input.terms.size() == 1 && input.terms[0].affine == nullptr;
   const int v = raw ? input.terms[0].value : value_of(layer.inputs[0]);
   Affine* affine = next_affine([&] { return batch_norm_source(id, layer, v); });
-  const Stored z{floats(v, layer.name)};
-  if (training_) program().step(moments_step(layer.name, {z, affine}, value(v).layout));
+  if (training_) {
+    const Stored z{floats(v, layer.name)};
+    program().step(moments_step(layer.name, {z, affine}, value(v).layout));
+  }
   value(v).needs_gradient |= layer.affine;
   result(id).terms = {{v, affine, !training_}};
 }
@@ -209,8 +209,11 @@ int Lowering::elementwise(const std::string& name, std::vector<Result::Term> ter
   Value dst = make_value(name, value(terms[0].value).desc);
   dst.unit = unit != nullptr && unit->quantizer ? unit : nullptr;
   for (const auto& term : terms) dst.needs_gradient |= value(term.value).needs_gradient;
-  const TensorId tiles = program().tensor(name + " tiles", tiles_bytes(dst.layout));
-  auto step = elementwise_forward(name, operands_of(terms, name), unit, tiles, dst.layout);
+  const std::vector<Operand> operands = operands_of(terms, name);
+  const bool by_rows = std::ranges::any_of(operands, [](const Operand& o) { return o.product.has_value(); });
+  const TensorId tiles =
+      program().tensor(name + " tiles", by_rows ? row_tiles_bytes(operands) : tiles_bytes(dst.layout));
+  auto step = elementwise_forward(name, operands, unit, tiles, dst.layout);
   dst.producer = step.get();
   program().step(std::move(step));
   Node node{.kind = Node::Kind::elementwise, .name = name};
@@ -223,7 +226,13 @@ int Lowering::elementwise(const std::string& name, std::vector<Result::Term> ter
 
 std::vector<Operand> Lowering::operands_of(const std::vector<Result::Term>& terms, const std::string& name) {
   std::vector<Operand> operands;
-  for (const auto& term : terms) operands.push_back({exact(term.value, name), term.affine});
+  for (const auto& term : terms) {
+    const auto& product = value(term.value).product;
+    if (product && !training_)
+      operands.push_back({{}, term.affine, product});
+    else
+      operands.push_back({exact(term.value, name), term.affine});
+  }
   return operands;
 }
 
@@ -251,6 +260,7 @@ void Lowering::lower_pool(int id, const model::Layer& layer) {
   node.forward = onednn::pool_forward(value(src).desc, dims_of(id), node.window, node.maximum, training_);
   Value dst = make_floats(layer.name, node.forward.dst);
   dst.unit = value(src).unit;
+  dst.averaged = value(src).averaged || !node.maximum;
   dst.needs_gradient = value(src).needs_gradient;
   const TensorId x = floats(src, layer.name), y = dst.in(Storage::float32);
   std::vector<onednn::Call::Argument> arguments{{DNNL_ARG_SRC, value(src).desc, x, nullptr},
@@ -295,6 +305,7 @@ void Lowering::lower_shortcut(int id, const model::Layer& layer) {
   Value dst = make_value(layer.name, onednn::channels_last(dims_of(id)));
   dst.put({program().values(layer.name, dst.layout.size(), x.storage), x.storage});
   dst.unit = value(src).unit;
+  dst.averaged = value(src).averaged;
   dst.needs_gradient = value(src).needs_gradient;
   program().step(shortcut_forward(layer.name, x.tensor, value(src).layout, dst.in(x.storage), dst.layout,
                                   node.width, layer.stride, size_of(x.storage)));

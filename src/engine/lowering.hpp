@@ -2,6 +2,7 @@
 #include <array>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,9 +19,12 @@ struct Value {
   onednn::Desc desc;                       ///< of the floats
   Layout layout;
   const ActivationUnit* unit = nullptr;      ///< whose codes it holds; null: plain values
+  bool averaged = false;                     ///< means of codes, which are none
   const ParameterSlot* weights = nullptr;    ///< of the convolution or linear layer it is the raw sum of
   const ActivationUnit* src_unit = nullptr;  ///< of that layer's input
   int layer = -1;                            ///< that layer
+  /// Not computed yet: whoever reads it has it computed, an elementwise pass does so itself.
+  std::optional<BitProduct> product;
   bool needs_gradient = false;
   std::vector<Stored> diffs;  ///< gradient contributions, with respect to the real (scaled) value
 
@@ -64,7 +68,7 @@ class Lowering {
       : shared_(shared),
         images_(images),
         training_(mode == Mode::training),
-        low_bit_(shared.low_bit && mode != Mode::float_evaluation),
+        low_bit_(shared.low_bit != LowBit::off && mode != Mode::float_evaluation),
         operand_(shared.precision == Precision::bfloat16 ? Storage::bfloat16 : Storage::float32),
         gradient_(shared.propagated ? Storage::float32 : operand_),
         out_(std::make_unique<Compiled>(images)) {}
@@ -116,12 +120,27 @@ class Lowering {
   /// dst = activation(terms).
   int elementwise(const std::string& name, std::vector<Result::Term> terms, ActivationUnit* unit);
 
-  /// Whether a convolution of values in `unit`'s codes is the same in integers: every sum of products fits a
-  /// float's mantissa.
-  bool fits_integers(int id, const ActivationUnit* unit) const;
+  /// Both operands of a product as integers.
+  struct ProductCodes {
+    quant::CodeRange weights;
+    int lowest, highest, step;  ///< activations are lowest, lowest + step, ..., highest
+    std::int64_t terms;         ///< of a sum
+  };
+  /// Empty if one of them has no codes.
+  std::optional<ProductCodes> codes_of(const Node& node) const;
 
-  /// Emits the convolution on one-byte codes; false if they are not to be had, or this CPU has no exact one.
-  bool lower_integer_product(int id, const Node& node, TensorId dst);
+  /// The product on one-byte codes, or on bit planes; empty where it would not be the same in every bit.
+  std::optional<onednn::Built> integer_product(const Node& node, const ProductCodes& codes);
+  std::unique_ptr<kernels::BitConvolution> bit_product(const Node& node, const ProductCodes& codes) const;
+
+  Path path_of(int id, const Node& node);
+  PathChoice measure_paths(const Node& node, const ProductCodes& codes, const onednn::Built* integer,
+                           const kernels::BitConvolution* bits) const;
+
+  /// The path is one the layer has. Bit planes are not run at once, see Value::product.
+  void lower_floats(const Node& node, TensorId dst);
+  void lower_integers(const Node& node, TensorId dst);
+  BitProduct lower_bits(int id, const Node& node);
 
   /// The value as its reader wants it: as it is stored already; else (forward) the pass that makes it stores
   /// it so too; else converted, in the backward half for this reader alone.

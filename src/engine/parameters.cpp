@@ -232,6 +232,12 @@ const void* Parameters::copy(const ParameterSlot& slot, Content content, const o
   return c.data.data();
 }
 
+void Parameters::keep_packed(const ParameterSlot& slot, kernels::BitConvolution& packed) {
+  Weight& weight = weights_[weight_index(slot)];
+  packed.pack_weights(weight.codes.span());
+  weight.packed.push_back(&packed);
+}
+
 void Parameters::fill(const Weight& weight, Copy& copy) const {
   if (!copy.reorder) return;
   if (copy.rounded.size() > 0)
@@ -300,11 +306,11 @@ void Parameters::use(const quant::WeightContext& context, Weights which, ThreadP
 }
 
 void Parameters::refresh(Weight& weight, const quant::WeightContext& context, Weights which) {
+  const ParameterSlot& slot = slots_[static_cast<std::size_t>(weight.slot)];
+  const bool as_it_is = which == Weights::latent && slot.size == weight.elements;
   if (weight.method && which != Weights::set) {
-    const ParameterSlot& slot = slots_[static_cast<std::size_t>(weight.slot)];
     const std::span<const float> u = latents().subspan(slot.offset, slot.size);
     const quant::WeightContext own = context_for(weight, context);
-    const bool as_it_is = which == Weights::latent && u.size() == weight.elements;
     if (as_it_is)
       std::ranges::copy(u, weight.used.data());
     else if (which == Weights::final)
@@ -323,6 +329,8 @@ void Parameters::refresh(Weight& weight, const quant::WeightContext& context, We
     }
   }
   for (Copy& copy : weight.copies) fill(weight, copy);
+  if (as_it_is) return;
+  for (kernels::BitConvolution* packed : weight.packed) packed->pack_weights(weight.codes.span());
 }
 
 void Parameters::pull(ThreadPool& pool) {
@@ -354,6 +362,7 @@ std::size_t Parameters::memory_bytes() const {
     floats += weight.used.size() + weight.codes.size() + weight.used_gradient.size();
     for (const Copy& copy : weight.copies)
       bytes += copy.data.size() + copy.rounded.size() * sizeof(unsigned short);
+    for (const kernels::BitConvolution* packed : weight.packed) bytes += packed->weight_bytes();
   }
   return bytes + floats * sizeof(float);
 }

@@ -8,6 +8,7 @@
 #include "base/threads.hpp"
 #include "engine/engine.hpp"
 #include "engine/onednn.hpp"
+#include "kernels/bit_convolution.hpp"
 
 namespace qtrain::engine {
 
@@ -48,6 +49,8 @@ class Parameters {
   /// A copy of a weight's codes or used values in layout and type `desc`, filled now and at every use();
   /// equal requests share it.
   const void* copy(const ParameterSlot& slot, Content content, const onednn::Desc& desc);
+  /// Has `packed` take a weight's codes, now and at every use() that makes some.
+  void keep_packed(const ParameterSlot& slot, kernels::BitConvolution& packed);
   /// Scale of a weight's codes by output channel (all ones for a float weight); stable pointer.
   const float* scales(const ParameterSlot& slot) const { return weights_[weight_index(slot)].scales.data(); }
   std::span<const float> used(const ParameterSlot& slot) const;
@@ -79,6 +82,7 @@ class Parameters {
     AlignedBuffer<float> used, codes, used_gradient;  ///< empty for a float weight: the latent serves
     std::vector<float> scales;
     std::deque<Copy> copies;
+    std::vector<kernels::BitConvolution*> packed;
     std::vector<int> learned_slots;
   };
 

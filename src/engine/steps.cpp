@@ -46,7 +46,11 @@ void for_each_tile(const Layout& layout, Visit&& visit) {
 
 std::vector<TensorId> tensors_of(const std::vector<Operand>& operands) {
   std::vector<TensorId> ids;
-  for (const Operand& o : operands) ids.push_back(o.z.tensor);
+  for (const Operand& o : operands)
+    if (o.product)
+      ids.insert(ids.end(), {o.product->src.tensor, o.product->planes});
+    else
+      ids.push_back(o.z.tensor);
   return ids;
 }
 
@@ -79,22 +83,29 @@ struct Scratch {
   float* y;
   std::size_t size;
   Scratch(float* tiles, const Layout& layout) : y(tiles), size(tile_pixels(layout) * layout.lanes) {}
+  Scratch(float* tiles, std::size_t tile_size) : y(tiles), size(tile_size) {}
   float* operand(std::size_t k) const { return y + (k + 1) * size; }
   float* gradient() const { return y + 3 * size; }
 };
+
+/// The same of an operand; a product's rows lie in `scratch` already.
+const float* values_of(const Operand& operand, const RunContext& context, const Tile& tile, std::size_t lanes,
+                       float* scratch) {
+  return operand.product ? scratch : values_of(operand.z, context, tile, lanes, scratch);
+}
 
 /// y = sum of the operands' affine maps over one tile.
 void combine(const std::vector<Operand>& operands, const RunContext& context, const Tile& tile,
              std::size_t lanes, const Scratch& scratch, float* y) {
   const auto& k = kernels::active();
-  const float* z = values_of(operands[0].z, context, tile, lanes, scratch.operand(0));
+  const float* z = values_of(operands[0], context, tile, lanes, scratch.operand(0));
   const float* a = operands[0].affine->a() + tile.channel;
   const float* b = operands[0].affine->b() + tile.channel;
   if (operands.size() == 1) {
     k.affine(z, a, b, y, tile.pixels, lanes);
     return;
   }
-  const float* r = values_of(operands[1].z, context, tile, lanes, scratch.operand(1));
+  const float* r = values_of(operands[1], context, tile, lanes, scratch.operand(1));
   k.affine_add(z, a, b, r, operands[1].affine->a() + tile.channel, operands[1].affine->b() + tile.channel, y,
                tile.pixels, lanes);
 }
@@ -121,12 +132,61 @@ class Moments final : public Step {
   Layout layout_;
 };
 
+/// The first of the operands that are products; null if none is.
+const BitProduct* product_of(const std::vector<Operand>& operands) {
+  for (const Operand& o : operands)
+    if (o.product) return &*o.product;
+  return nullptr;
+}
+
+/// Pixels of a row of the product, and how many rows make a tile.
+struct RowTiles {
+  std::size_t height, width, rows;
+  explicit RowTiles(const kernels::BitGeometry& g)
+      : height(g.out_height()),
+        width(g.out_width()),
+        rows(std::clamp<std::size_t>(kTileSize / (width * g.outputs), 1, height)) {}
+};
+
+/// Packs the product's n-th image.
+void pack(const RunContext& context, const BitProduct& product, std::size_t n) {
+  const kernels::BitGeometry& g = product.convolution->geometry();
+  const std::byte* src =
+      context.raw(product.src.tensor) + n * g.height * g.width * g.channels * size_of(product.src.storage);
+  auto* planes = reinterpret_cast<unsigned char*>(context.raw(product.planes));
+  if (product.src.storage == Storage::float32)
+    product.convolution->pack(reinterpret_cast<const float*>(src), 1, planes);
+  else
+    product.convolution->pack(reinterpret_cast<const unsigned char*>(src), 1, planes);
+}
+
+class BitProductStep final : public Step {
+ public:
+  BitProductStep(const std::string& name, StepKind kind, const BitProduct& product, TensorId dst)
+      : Step(name, kind, {product.src.tensor, product.planes}, {dst}), product_(product), dst_(dst) {}
+  void run(const RunContext& context) const override {
+    const kernels::BitConvolution& convolution = *product_.convolution;
+    const kernels::BitGeometry& g = convolution.geometry();
+    const auto* planes = reinterpret_cast<const unsigned char*>(context.raw(product_.planes));
+    for (std::size_t n = 0; n < product_.images; ++n) {
+      pack(context, product_, n);
+      convolution.run(planes, 1, context.at(dst_) + n * g.out_height() * g.out_width() * g.outputs);
+    }
+  }
+
+ private:
+  BitProduct product_;
+  TensorId dst_;
+};
+
 class Forward final : public ElementwiseForward {
  public:
   Forward(const std::string& name, const std::vector<Operand>& operands, const ActivationUnit* unit,
           TensorId tiles, const Layout& layout)
-      : ElementwiseForward(name, StepKind::elementwise_forward, joined(tensors_of(operands), {tiles}),
-                           std::vector<TensorId>{}),
+      : ElementwiseForward(
+            name,
+            product_of(operands) != nullptr ? StepKind::convolution_forward : StepKind::elementwise_forward,
+            joined(tensors_of(operands), {tiles}), std::vector<TensorId>{}),
         operands_(operands),
         unit_(unit),
         tiles_(tiles),
@@ -141,17 +201,41 @@ class Forward final : public ElementwiseForward {
   }
 
   void run(const RunContext& context) const override {
+    if (const BitProduct* product = product_of(operands_)) return run_by_rows(context, *product);
     const Scratch scratch(context.at(tiles_), layout_);
-    for_each_tile(layout_, [&](const Tile& t) {
-      float* y = floats_ >= 0 ? context.at(floats_) + t.offset : scratch.y;
-      const std::size_t size = t.pixels * layout_.lanes;
-      combine(operands_, context, t, layout_.lanes, scratch, y);
-      activate({y, size});
-      for (const Stored& dst : narrow_) store(y, dst.storage, place(context, dst, t), size);
-    });
+    for_each_tile(layout_, [&](const Tile& t) { finish(context, t, scratch); });
   }
 
  private:
+  /// All products are of as many images and rows as the one given.
+  void run_by_rows(const RunContext& context, const BitProduct& product) const {
+    const RowTiles tiles(product.convolution->geometry());
+    const Scratch scratch(context.at(tiles_), tiles.rows * tiles.width * layout_.lanes);
+    std::size_t offset = 0;
+    for (std::size_t n = 0; n < product.images; ++n) {
+      for (const Operand& o : operands_)
+        if (o.product) pack(context, *o.product, n);
+      for (std::size_t row = 0; row < tiles.height; row += tiles.rows) {
+        const std::size_t last = std::min(row + tiles.rows, tiles.height);
+        for (std::size_t k = 0; k < operands_.size(); ++k)
+          if (const auto& p = operands_[k].product)
+            p->convolution->run(reinterpret_cast<const unsigned char*>(context.raw(p->planes)), 1, row, last,
+                                scratch.operand(k));
+        const Tile tile{offset, 0, (last - row) * tiles.width};
+        finish(context, tile, scratch);
+        offset += tile.pixels * layout_.lanes;
+      }
+    }
+  }
+
+  void finish(const RunContext& context, const Tile& t, const Scratch& scratch) const {
+    float* y = floats_ >= 0 ? context.at(floats_) + t.offset : scratch.y;
+    const std::size_t size = t.pixels * layout_.lanes;
+    combine(operands_, context, t, layout_.lanes, scratch, y);
+    activate({y, size});
+    for (const Stored& dst : narrow_) store(y, dst.storage, place(context, dst, t), size);
+  }
+
   void activate(std::span<float> y) const {
     if (unit_ == nullptr) return;
     if (unit_->observed != nullptr) observe(y, *unit_->observed);
@@ -334,6 +418,12 @@ std::size_t tiles_bytes(const Layout& layout) {
   return 4 * tile_pixels(layout) * layout.lanes * sizeof(float);
 }
 
+std::size_t row_tiles_bytes(const std::vector<Operand>& operands) {
+  const kernels::BitGeometry& g = product_of(operands)->convolution->geometry();
+  const RowTiles tiles(g);
+  return 3 * tiles.rows * tiles.width * g.outputs * sizeof(float);
+}
+
 std::unique_ptr<Step> moments_step(const std::string& name, const Operand& operand, const Layout& layout) {
   return std::make_unique<Moments>(name, operand, layout);
 }
@@ -360,6 +450,11 @@ std::unique_ptr<Step> propagated_step(const std::string& name, const quant::Prop
                                       int layer, std::uint64_t seed, TensorId src, TensorId dst,
                                       const Layout& layout) {
   return std::make_unique<Propagated>(name, quantizer, layer, seed, src, dst, layout);
+}
+
+std::unique_ptr<Step> bit_product_step(const std::string& name, StepKind kind, const BitProduct& product,
+                                       TensorId dst) {
+  return std::make_unique<BitProductStep>(name, kind, product, dst);
 }
 
 std::unique_ptr<Step> sum_step(const std::string& name, TensorId x1, TensorId x2, TensorId dst,

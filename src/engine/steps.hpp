@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine/affine.hpp"
@@ -7,6 +8,7 @@
 #include "engine/layout.hpp"
 #include "engine/onednn.hpp"
 #include "engine/program.hpp"
+#include "kernels/bit_convolution.hpp"
 
 /// The steps a program is made of, besides sums between segments. Layouts are of one shard.
 namespace qtrain::engine {
@@ -30,10 +32,21 @@ struct Stored {
   Storage storage = Storage::float32;
 };
 
-/// One summand of an elementwise pass: y += affine(z). z must be floats if batch norm is part of the affine.
+/// A product of codes by bit planes. `planes` is scratch of convolution->image_bytes(); a matrix product is
+/// one image.
+struct BitProduct {
+  const kernels::BitConvolution* convolution = nullptr;
+  Stored src;
+  TensorId planes = -1;
+  std::size_t images = 0;
+};
+
+/// One summand of an elementwise pass: y += affine(z). z must be floats if batch norm is part of the affine,
+/// or, forward, a product that the pass computes itself, some rows at a time.
 struct Operand {
   Stored z;
   Affine* affine = nullptr;
+  std::optional<BitProduct> product = {};
 };
 
 /// This shard's moments of z into the affine's partial sums.
@@ -46,7 +59,8 @@ class ElementwiseForward : public Step {
   /// Writes its result to one more tensor, of another storage.
   virtual void also_write(const Stored& dst) = 0;
 };
-/// One or two operands; `unit` null: no activation. `tiles` is scratch of tiles_bytes(layout).
+/// One or two operands; `unit` null: no activation. `tiles` is scratch of tiles_bytes(layout), or, with a
+/// product among them, of row_tiles_bytes(operands).
 std::unique_ptr<ElementwiseForward> elementwise_forward(const std::string& name,
                                                         const std::vector<Operand>& operands,
                                                         const ActivationUnit* unit, TensorId tiles,
@@ -59,10 +73,15 @@ std::unique_ptr<Step> elementwise_backward(const std::string& name, const std::v
                                            const std::vector<Operand>& operands, ActivationUnit* unit,
                                            const Stored& g, TensorId tiles, const Layout& layout);
 std::size_t tiles_bytes(const Layout& layout);
+std::size_t row_tiles_bytes(const std::vector<Operand>& operands);
 
 /// dst = src in another storage, `size` values.
 std::unique_ptr<Step> convert_step(const std::string& name, const Stored& src, const Stored& dst,
                                    std::size_t size);
+
+/// dst = the product, floats.
+std::unique_ptr<Step> bit_product_step(const std::string& name, StepKind kind, const BitProduct& product,
+                                       TensorId dst);
 
 /// diff = P g + Q z + R: through batch norm to the tensor it normalised. `tiles` is scratch of
 /// tiles_bytes(layout).

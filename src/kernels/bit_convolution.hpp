@@ -77,6 +77,8 @@ class BitConvolution {
   const PlaneLayout& layout() const { return plan_.layout; }
   /// Bytes of one packed image.
   std::size_t image_bytes() const { return plan_.layout.image_bytes; }
+  /// Bytes of the packed weights.
+  std::size_t weight_bytes() const { return (signs_.size() + masks_.size()) * sizeof(std::uint32_t); }
   /// Multiply-adds of one image.
   double multiply_adds() const;
 
@@ -92,7 +94,7 @@ class BitConvolution {
   }
 
   /// Rows first_row to last_row - 1 of each of `images` images: dst is nhwc and begins at the first image's
-  /// first row, floats. Not weighted: the exact integer sums of products. No overlap.
+  /// first_row, floats. Not weighted: the exact integer sums of products. No overlap.
   void run(const unsigned char* planes, std::size_t images, std::size_t first_row, std::size_t last_row,
            float* dst) const {
     kernels_.bit_convolution(plan_, planes, images, first_row, last_row, dst);

@@ -101,10 +101,11 @@ struct Kernels {
                       unsigned char* planes);
   /// The same from any floats, whose codes are sign(x): bit x < 0 ? 0 : 1. layout.planes is 1.
   void (*pack_signs)(const PlaneLayout& layout, const float* x, std::size_t images, unsigned char* planes);
-  /// Convolution of packed images: dst, nhwc [images][out_height][out_width][outputs], rows first_row to
-  /// last_row - 1 of each image; the others are left. With r = factor * acc + bias of a term, acc as in
-  /// PlaneProduct, integers all, dst = r of the only term, exactly; with scales, dst = scales * r of the
-  /// first term, then dst = dst + scales * r of each later one, every operation rounded.
+  /// Convolution of packed images: rows first_row to last_row - 1 of each image of nhwc [images][out_height]
+  /// [out_width][outputs], of which dst is the first image's row first_row; the other rows are left. With
+  /// r = factor * acc + bias of a term, acc as in PlaneProduct, integers all, dst = r of the only term,
+  /// exactly; with scales, dst = scales * r of the first term, then dst = dst + scales * r of each later one,
+  /// every operation rounded.
   void (*bit_convolution)(const BitPlan& plan, const unsigned char* planes, std::size_t images,
                           std::size_t first_row, std::size_t last_row, float* dst);
   /// Runs independent xor-popcount-add chains in registers; returns bits done. For measuring the machine's

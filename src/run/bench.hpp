@@ -21,4 +21,9 @@ void benchmark(const BenchRequest& request);
 /// Prints what each weight method, activation quantizer and STE adds to the training step of ResNet-20.
 void benchmark_methods(const BenchRequest& request);
 
+/// Prints, for each distinct convolution of ResNet-20 and of ResNet-18 at 224x224, the speed of the bit
+/// planes at several pairs of bits, its share of the measured peak of xor, popcount and add, and its ratio to
+/// oneDNN's float32 and int8 convolutions of the same tensors.
+void benchmark_bits(const BenchRequest& request);
+
 }  // namespace qtrain::run

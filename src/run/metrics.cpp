@@ -193,8 +193,12 @@ Json timing_document(const engine::Engine& engine, const train::Clock& clock, do
   timing["share_of_peak"] = train_rate.is_null() ? Json() : Json(step_macs * train_rate.get<double>() / peak);
   add_machine(timing);
   timing["layers"] = Json::array();
-  for (const engine::LayerInfo& layer : engine.layers())
-    if (!layer.path.empty()) timing["layers"].push_back({{"name", layer.name}, {"path", layer.path}});
+  for (const engine::LayerInfo& layer : engine.layers()) {
+    if (layer.path.empty()) continue;
+    Json row = {{"name", layer.name}, {"path", layer.path}};
+    for (const auto& [path, time] : layer.measured) row["shard_milliseconds"][path] = 1e3 * time;
+    timing["layers"].push_back(std::move(row));
+  }
   return timing;
 }
 

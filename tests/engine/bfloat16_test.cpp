@@ -213,15 +213,17 @@ TEST_CASE("bfloat16: layers of codes alone have float32's logits, whichever path
     Quantization q = sign_everything(net.graph);
     if (!is_signed) q.activations = [](const quant::ActivationTensor&) { return std::make_unique<Steps>(); };
     const Data data(net.graph, 6);
-    const auto logits = [&](Precision precision, bool low_bit) {
+    const auto logits = [&](Precision precision, LowBit low_bit) {
       Engine engine(net.graph, q, {},
                     {.shard = 4, .batch = 8, .low_bit = low_bit, .precision = precision, .poison = true});
       engine.use_weights({});
       return engine.logits(data.images, 6);
     };
-    const std::vector<float> expected = logits(Precision::float32, true);
-    CHECK(logits(Precision::bfloat16, true) == expected);
-    CHECK(logits(Precision::bfloat16, false) == expected);
+    const std::vector<float> expected = logits(Precision::float32, LowBit::off);
+    for (const LowBit low_bit : {LowBit::automatic, LowBit::off, LowBit::int8, LowBit::bitwise}) {
+      CHECK(logits(Precision::bfloat16, low_bit) == expected);
+      CHECK(logits(Precision::float32, low_bit) == expected);
+    }
   }
 }
 
@@ -233,9 +235,12 @@ TEST_CASE("bfloat16: convolving codes as integers changes no bit of training") {
     q.weights.front() = nullptr;
     q.activations = [](const quant::ActivationTensor&) { return std::make_unique<Steps>(); };
     const Options options{.threads = 2, .shard = 4, .batch = 14, .precision = Precision::bfloat16};
-    Options without = options;
-    without.low_bit = false;
-    CHECK(train_some(net.graph, q, options, 14) == train_some(net.graph, q, without, 14));
+    const Outcome expected = train_some(net.graph, q, options, 14);
+    for (const LowBit low_bit : {LowBit::off, LowBit::int8, LowBit::bitwise}) {
+      Options other = options;
+      other.low_bit = low_bit;
+      CHECK(train_some(net.graph, q, other, 14) == expected);
+    }
   }
 }
 
@@ -295,14 +300,14 @@ TEST_CASE("bfloat16: the loss falls as in float32") {
   }
 }
 
-TEST_CASE("bfloat16: the path of each layer says so, int8 where codes are convolved") {
+TEST_CASE("bfloat16: the path of each layer says so, but where codes are convolved") {
   if (!supported()) return;
   const Net net = engine::test::residual_net(16, false);
   Quantization q = sign_everything(net.graph);
   q.weights.front() = nullptr;
   std::vector<std::string> paths;
-  for (const LayerInfo& row : Engine(net.graph, q, {}, {.precision = Precision::bfloat16}).layers())
+  const Options options{.low_bit = LowBit::bitwise, .precision = Precision::bfloat16};
+  for (const LayerInfo& row : Engine(net.graph, q, {}, options).layers())
     if (!row.path.empty()) paths.push_back(row.path);
-  const std::string low = __builtin_cpu_supports("avx512vnni") ? "int8" : "bfloat16";
-  CHECK(paths == std::vector<std::string>{"bfloat16", low, low, low, "bfloat16"});
+  CHECK(paths == std::vector<std::string>{"bfloat16", "bitwise", "bitwise", "bitwise", "bfloat16"});
 }

@@ -44,29 +44,6 @@ TEST_CASE("results do not depend on the number of threads") {
   }
 }
 
-TEST_CASE("convolving codes as integers changes no bit") {
-  for (const bool option_a : {true, false}) {
-    for (const bool is_signed : {true, false}) {
-      for (const int width : {16, 19}) {
-        const Net net = engine::test::residual_net(width, option_a);
-        Quantization q = sign_everything(net.graph);
-        q.weights.front() = nullptr;
-        if (!is_signed)
-          q.activations = [](const quant::ActivationTensor&) { return std::make_unique<Steps>(); };
-        const Options options{.threads = 2, .shard = 4, .batch = 14, .poison = true};
-        Options in_floats = options;
-        in_floats.low_bit = false;
-        CHECK(train_some(net.graph, q, options, 14) == train_some(net.graph, q, in_floats, 14));
-        std::size_t integer_layers = 0;
-        for (const LayerInfo& row : Engine(net.graph, q, {}, options).layers())
-          integer_layers += row.path == "int8" ? 1 : 0;
-        if (__builtin_cpu_supports("avx512vnni")) CHECK(integer_layers == (option_a ? 2 : 3));
-        for (const LayerInfo& row : Engine(net.graph, q, {}, in_floats).layers()) CHECK(row.path != "int8");
-      }
-    }
-  }
-}
-
 /// y = clip(round(x / s)) s with s learned, starting at half the mean magnitude.
 class Learned final : public quant::ActivationQuantizer {
  public:
@@ -288,7 +265,8 @@ TEST_CASE("response norm: no bit depends on threads, the arena, or codes convolv
     q.weights.front() = nullptr;
     const Outcome one = train_some(net.graph, q, {.threads = 1, .shard = 4, .batch = 14}, 14);
     CHECK(one == train_some(net.graph, q, {.threads = 3, .shard = 4, .batch = 14, .poison = true}, 14));
-    CHECK(one == train_some(net.graph, q, {.threads = 2, .shard = 4, .batch = 14, .low_bit = false}, 14));
+    CHECK(one ==
+          train_some(net.graph, q, {.threads = 2, .shard = 4, .batch = 14, .low_bit = LowBit::off}, 14));
   }
 }
 

@@ -16,6 +16,7 @@ class SignActivation final : public quant::ActivationQuantizer {
   quant::ActivationRange range() const override { return {-1, 1}; }
   int lowest_code() const override { return -1; }
   int highest_code() const override { return 1; }
+  int levels() const override { return 2; }
 };
 class HardTanh final : public quant::Ste {
  public:

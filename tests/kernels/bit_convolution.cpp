@@ -169,7 +169,7 @@ TEST_CASE("bit convolution: rows and images one by one are the whole, and leave 
     convolution.pack(floats_of(activations).data(), c.images, planes.data());
     const std::size_t rows = c.geometry.out_height(), image = expected.size() / c.images, row = image / rows;
     std::vector<float> dst(expected.size(), 0.5F);
-    convolution.run(planes.data(), c.images, 1, rows - 1, dst.data());
+    convolution.run(planes.data(), c.images, 1, rows - 1, dst.data() + row);
     for (std::size_t i = 0; i < dst.size(); ++i) {
       const std::size_t y = i % image / row;
       REQUIRE(dst[i] == (y == 0 || y == rows - 1 ? 0.5F : expected[i]));
@@ -177,7 +177,7 @@ TEST_CASE("bit convolution: rows and images one by one are the whole, and leave 
     for (std::size_t n = 0; n < c.images; ++n) {
       const unsigned char* own = planes.data() + n * convolution.image_bytes();
       convolution.run(own, 1, 0, 1, dst.data() + n * image);
-      convolution.run(own, 1, rows - 1, rows, dst.data() + n * image);
+      convolution.run(own, 1, rows - 1, rows, dst.data() + n * image + (rows - 1) * row);
     }
     CHECK(dst == expected);
   }

@@ -46,7 +46,7 @@ TEST_CASE("every section reports its mistakes, all at once and with their places
       "  loss: hinge\n"
       "  optimizer: {learning_rate: -0.1}\n"
       "  schedule: {name: cosin}\n"
-      "engine: {precision: bf16, low_bit: int8}\n"
+      "engine: {precision: bf16, low_bit: int4}\n"
       "workers: {count: 0}\n"
       "expect: {tolerance: 0.1}\n");
   for (const char* place :

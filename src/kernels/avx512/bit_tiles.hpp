@@ -233,7 +233,7 @@ void run_block(const BitPlan& plan, const unsigned char* image, size_t output, s
                 .add = t > 0,
                 .corner = image + first_row * plan.layout.stride * plan.layout.row_bytes,
                 .bias = nullptr,
-                .dst = dst + first_row * plan.out_width * plan.outputs + output};
+                .dst = dst + output};
     for (size_t y = first_row; y < last_row; ++y) {
       row.bias = term.bias + plan.row_classes[y] + output;
       run_row<Lane>(row, tiles, cut);
@@ -254,24 +254,23 @@ void bit_convolution(const BitPlan& plan, const unsigned char* planes, size_t im
   }
 }
 
+// As many chains as leave the compiler a register each for their next link.
 template <class Counts>
 double popcount_burn(size_t iterations) {
-  constexpr size_t kChains = 24;
+  constexpr size_t kChains = 15;
   const volatile int unknown = 0x5555;  // to the compiler, which else would compute the answer
   const __m512i x = _mm512_set1_epi32(unknown);
   __m512i chains[kChains];
-  for_each_index<kChains>([&](auto c) __attribute__((always_inline)) {
-    chains[c.value] = _mm512_set1_epi32(static_cast<int>(c.value));
-  });
+#pragma GCC unroll 16
+  for (size_t c = 0; c < kChains; ++c) chains[c] = _mm512_set1_epi32(static_cast<int>(c));
   for (size_t i = 0; i < iterations; ++i)
-    for_each_index<kChains>([&](auto c) __attribute__((always_inline)) {
-      __m512i& chain = chains[c.value];
-      chain = _mm512_add_epi32(chain, Counts::of_words(_mm512_xor_si512(chain, x)));
-    });
-  for_each_index<kChains - 1>([&](auto c) __attribute__((always_inline)) {
-    chains[kChains - 1] = _mm512_add_epi32(chains[kChains - 1], chains[c.value]);
-  });
-  volatile int kept = _mm512_reduce_add_epi32(chains[kChains - 1]);  // a reader the compiler must serve
+#pragma GCC unroll 16
+    for (size_t c = 0; c < kChains; ++c)
+      chains[c] = _mm512_add_epi32(chains[c], Counts::of_words(_mm512_xor_si512(chains[c], x)));
+  __m512i sum = chains[0];
+#pragma GCC unroll 16
+  for (size_t c = 1; c < kChains; ++c) sum = _mm512_add_epi32(sum, chains[c]);
+  volatile int kept = _mm512_reduce_add_epi32(sum);  // a reader the compiler must serve
   static_cast<void>(kept);
   return static_cast<double>(iterations) * (kChains * 512.0);
 }

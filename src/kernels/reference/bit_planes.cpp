@@ -75,7 +75,8 @@ void bit_convolution(const BitPlan& plan, const unsigned char* planes, std::size
         for (std::size_t o = 0; o < plan.outputs; ++o) {
           const unsigned char* corner =
               planes + image * l.image_bytes + y * l.stride * l.row_bytes + x * l.lane_bytes;
-          float& to = dst[((image * plan.out_height + y) * plan.out_width + x) * plan.outputs + o];
+          float& to =
+              dst[((image * plan.out_height + y - first_row) * plan.out_width + x) * plan.outputs + o];
           for (std::size_t t = 0; t < plan.term_count; ++t) {
             const PlaneTerm& term = plan.terms[t];
             const float acc =

@@ -1,0 +1,256 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "base/aligned.hpp"
+#include "base/random.hpp"
+#include "base/threads.hpp"
+#include "engine/onednn.hpp"
+#include "kernels/bit_convolution.hpp"
+#include "run/bench.hpp"
+#include "run/machine.hpp"
+
+namespace qtrain::run {
+
+namespace {
+
+using kernels::BitConvolution;
+using kernels::BitGeometry;
+
+constexpr double kMostGroupSeconds = 2e-3;
+
+/// A network's distinct convolutions but the first, whose input is no code; images side x side.
+struct Layer {
+  std::size_t side, channels, outputs, kernel, stride;
+  BitGeometry geometry() const { return {side, side, channels, outputs, kernel, stride, kernel / 2}; }
+};
+struct Network {
+  const char* name;
+  int tasks;           ///< of a batch
+  std::size_t images;  ///< a task
+  std::vector<Layer> layers;
+};
+
+std::vector<Network> networks(int batch) {
+  return {
+      {"ResNet-20, 32x32",
+       std::max(batch / 8, 1),
+       8,
+       {{32, 16, 16, 3, 1}, {32, 16, 32, 3, 2}, {16, 32, 32, 3, 1}, {16, 32, 64, 3, 2}, {8, 64, 64, 3, 1}}},
+      {"ResNet-18, 224x224",
+       8,
+       1,
+       {{56, 64, 64, 3, 1},
+        {56, 64, 128, 3, 2},
+        {56, 64, 128, 1, 2},
+        {28, 128, 128, 3, 1},
+        {28, 128, 256, 3, 2},
+        {28, 128, 256, 1, 2},
+        {14, 256, 256, 3, 1},
+        {14, 256, 512, 3, 2},
+        {14, 256, 512, 1, 2},
+        {7, 512, 512, 3, 1}}}};
+}
+
+/// Something to time: the same work for each task, whose tensors are its thread's, so that they stay in its
+/// cache.
+using Work = std::function<void(int thread)>;
+
+struct Timed {
+  Work work;
+  double seconds = std::numeric_limits<double>::infinity();  ///< of a batch, the best of all rounds
+};
+
+/// Runs all in turn, `rounds` times, each as often as fills some milliseconds.
+void time_all(std::deque<Timed>& all, ThreadPool& pool, int tasks, int rounds) {
+  for (int round = 0; round < rounds; ++round)
+    for (Timed& timed : all) {
+      const auto run = [&](int /*task*/, int thread) { timed.work(thread); };
+      pool.run(tasks, run);
+      double total = 0;
+      for (int count = 0; count == 0 || total < kMostGroupSeconds; ++count) {
+        const auto start = std::chrono::steady_clock::now();
+        pool.run(tasks, run);
+        const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+        timed.seconds = std::min(timed.seconds, seconds.count());
+        total += seconds.count();
+      }
+    }
+}
+
+/// A oneDNN convolution and its tensors, one set a thread.
+class BareForward {
+ public:
+  BareForward(const engine::onednn::Built& built, int threads) : primitive_(built.primitive) {
+    for (int thread = 0; thread < threads; ++thread) {
+      PerThread& own = threads_.emplace_back(PerThread{dnnl::stream(engine::onednn::cpu()), {}});
+      const engine::onednn::Desc scratch(
+          {static_cast<dnnl::memory::dim>(std::max<std::size_t>(built.scratchpad, 1))},
+          dnnl::memory::data_type::u8, dnnl::memory::format_tag::a);
+      for (const auto& [role, desc] : {std::pair{DNNL_ARG_SRC, built.src},
+                                       {DNNL_ARG_WEIGHTS, built.weights},
+                                       {DNNL_ARG_DST, built.dst},
+                                       {DNNL_ARG_SCRATCHPAD, scratch}}) {
+        const dnnl::memory memory(desc, engine::onednn::cpu());
+        std::memset(memory.get_data_handle(), 0, desc.get_size());
+        own.arguments.emplace(role, memory);
+      }
+    }
+  }
+  void run(int thread) {
+    PerThread& own = threads_[static_cast<std::size_t>(thread)];
+    primitive_.execute(own.stream, own.arguments);
+  }
+
+ private:
+  struct PerThread {
+    dnnl::stream stream;
+    std::unordered_map<int, dnnl::memory> arguments;
+  };
+  dnnl::primitive primitive_;
+  std::vector<PerThread> threads_;
+};
+
+/// Float32, or u8 activations by s8 weights, float sums: src and dst nhwc, or as oneDNN likes best.
+std::vector<BareForward> bare_forwards(const Layer& layer, std::size_t images, bool integer, int threads) {
+  namespace onednn = engine::onednn;
+  const auto dims = [](std::size_t n, std::size_t c, std::size_t h, std::size_t w) {
+    return dnnl::memory::dims{static_cast<dnnl::memory::dim>(n), static_cast<dnnl::memory::dim>(c),
+                              static_cast<dnnl::memory::dim>(h), static_cast<dnnl::memory::dim>(w)};
+  };
+  const std::size_t out = layer.geometry().out_height();
+  const auto src = dims(images, layer.channels, layer.side, layer.side),
+             dst = dims(images, layer.outputs, out, out);
+  const auto weights = dims(layer.outputs, layer.channels, layer.kernel, layer.kernel);
+  const onednn::Window window{static_cast<int>(layer.kernel), static_cast<int>(layer.stride),
+                              static_cast<int>(layer.kernel / 2), 0};
+  std::vector<BareForward> all;
+  for (const auto layout : {onednn::any, onednn::channels_last}) {
+    if (!integer)
+      all.emplace_back(onednn::convolution_forward(layout(src), weights, layout(dst), window), threads);
+    else
+      all.emplace_back(onednn::integer_convolution_forward(
+                           onednn::in_storage(onednn::channels_last(src), engine::Storage::unsigned_byte),
+                           weights, layout(dst), window),
+                       threads);
+  }
+  return all;
+}
+
+struct Bits {
+  const char* name;
+  int weights, activations;
+  bool ternary = false;
+};
+constexpr Bits kBits[] = {{"1 x 1", 1, 1}, {"1 x 2", 1, 2}, {"1 x 4", 1, 4},
+                          {"2 x 2", 2, 2}, {"2 x 4", 2, 4}, {"ternary x 1", 1, 1, true}};
+
+/// A bit convolution with random weights and activations, and its tensors, one set a thread.
+class BitSubject {
+ public:
+  BitSubject(const Layer& layer, const Bits& bits, std::size_t images, int threads)
+      : images_(images), convolution_(layer.geometry(), {bits.weights}, {bits.activations}) {
+    RandomStream random(1, Purpose::test);
+    const int top = (1 << bits.weights) - 1;
+    std::vector<float> weights(layer.outputs * layer.channels * layer.kernel * layer.kernel);
+    for (float& w : weights)
+      w = static_cast<float>(bits.ternary ? static_cast<int>(random.below(3)) - 1
+                                          : 2 * static_cast<int>(random.below(1U << bits.weights)) - top);
+    convolution_.pack_weights(weights);
+    const BitGeometry& g = convolution_.geometry();
+    for (int thread = 0; thread < threads; ++thread) {
+      PerThread& own = threads_.emplace_back(
+          PerThread{AlignedBuffer<unsigned char>(images * g.height * g.width * g.channels),
+                    AlignedBuffer<unsigned char>(images * convolution_.image_bytes()),
+                    AlignedBuffer<float>(images * g.out_height() * g.out_width() * g.outputs)});
+      for (unsigned char& code : own.codes.span())
+        code = static_cast<unsigned char>(random.below(1U << bits.activations));
+    }
+  }
+  void pack(int thread) {
+    PerThread& own = threads_[static_cast<std::size_t>(thread)];
+    convolution_.pack(own.codes.data(), images_, own.planes.data());
+  }
+  void run(int thread) {
+    PerThread& own = threads_[static_cast<std::size_t>(thread)];
+    convolution_.run(own.planes.data(), images_, own.dst.data());
+  }
+  double multiply_adds() const { return convolution_.multiply_adds() * static_cast<double>(images_); }
+
+ private:
+  struct PerThread {
+    AlignedBuffer<unsigned char> codes, planes;
+    AlignedBuffer<float> dst;
+  };
+  std::size_t images_;
+  BitConvolution convolution_;
+  std::vector<PerThread> threads_;
+};
+
+/// Bits a second of xor, popcount and add in registers.
+double popcount_peak(ThreadPool& pool) {
+  constexpr std::size_t kIterations = 200'000;
+  const double bits = kernels::active().popcount_burn(1) * kIterations;
+  std::deque<Timed> burn(1);
+  burn[0].work = [](int /*thread*/) { kernels::active().popcount_burn(kIterations); };
+  time_all(burn, pool, pool.size(), 10);
+  return pool.size() * bits / burn[0].seconds;
+}
+
+void time_layer(const Network& network, const Layer& layer, ThreadPool& pool, double peak, int rounds) {
+  std::deque<Timed> all;
+  std::deque<BareForward> bare;
+  for (const bool integer : {false, true})
+    for (BareForward& forward : bare_forwards(layer, network.images, integer, pool.size())) {
+      BareForward& kept = bare.emplace_back(std::move(forward));
+      all.push_back({[&kept](int thread) { kept.run(thread); }});
+    }
+  std::deque<BitSubject> subjects;
+  for (const Bits& bits : kBits) {
+    BitSubject& subject = subjects.emplace_back(layer, bits, network.images, pool.size());
+    for (int thread = 0; thread < pool.size(); ++thread) subject.pack(thread);
+    all.push_back({[&subject](int thread) { subject.run(thread); }});
+    all.push_back({[&subject](int thread) {
+      subject.pack(thread);
+      subject.run(thread);
+    }});
+  }
+  time_all(all, pool, network.tasks, rounds);
+  const double work = subjects.front().multiply_adds() * network.tasks;
+  const double float32 = std::min(all[0].seconds, all[1].seconds);
+  const double int8 = std::min(all[2].seconds, all[3].seconds);
+  fmt::print("\n  {}x{}x{} -> {}, {}x{}, stride {}: oneDNN float32 {:.0f} GMAC/s, int8 {:.0f}\n", layer.side,
+             layer.side, layer.channels, layer.outputs, layer.kernel, layer.kernel, layer.stride,
+             work / float32 * 1e-9, work / int8 * 1e-9);
+  for (std::size_t i = 0; i < std::size(kBits); ++i) {
+    const double bare_run = all[4 + 2 * i].seconds, packed = all[5 + 2 * i].seconds;
+    const double products = kBits[i].weights * kBits[i].activations;
+    fmt::print("    {:<11} {:6.0f} {:6.1f} % {:7.2f} {:7.2f}   | {:6.0f} {:7.2f} {:7.2f}\n", kBits[i].name,
+               work / bare_run * 1e-9, 100 * work * products / bare_run / peak, float32 / bare_run,
+               int8 / bare_run, work / packed * 1e-9, float32 / packed, int8 / packed);
+  }
+}
+
+}  // namespace
+
+void benchmark_bits(const BenchRequest& request) {
+  ThreadPool pool(request.threads, [] { engine::onednn::use_threads(1); });
+  const double peak = popcount_peak(pool);
+  fmt::print("{}, {} threads, {}: convolutions of bit planes, best of {} rounds\n", cpu_model(),
+             request.threads, kernels::active().isa, request.rounds);
+  fmt::print("xor-popcount-add in registers: {:.0f} Gbit/s, the peak of 1 x 1\n", peak * 1e-9);
+  for (const Network& network : networks(request.batch)) {
+    fmt::print(
+        "\n{}, {} x {} images\n  {:<13} GMAC/s of peak  /float32 /int8   | packed from u8 besides:\n"
+        "  {:<38}   | GMAC/s /float32 /int8\n",
+        network.name, network.tasks, network.images, "bits", "weights x activations");
+    for (const Layer& layer : network.layers) time_layer(network, layer, pool, peak, request.rounds);
+  }
+}
+
+}  // namespace qtrain::run
