@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kTileSize =
     512;  // floats: a tile, its recomputed twin and what they are made of stay in L1
+constexpr std::size_t kRowTileSize = 2048;  // where a tile is whole rows, made in place
 
 std::size_t tile_pixels(const Layout& layout) { return std::max<std::size_t>(1, kTileSize / layout.lanes); }
 
@@ -145,7 +146,7 @@ struct RowTiles {
   explicit RowTiles(const kernels::BitGeometry& g)
       : height(g.out_height()),
         width(g.out_width()),
-        rows(std::clamp<std::size_t>(kTileSize / (width * g.outputs), 1, height)) {}
+        rows(std::clamp<std::size_t>(kRowTileSize / (width * g.outputs), 1, height)) {}
 };
 
 /// Packs the product's n-th image.

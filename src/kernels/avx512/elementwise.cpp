@@ -14,24 +14,34 @@ void relu(const float* x, float* y, size_t size) {
   map_flat([](__m512 v) { return _mm512_max_ps(_mm512_setzero_ps(), v); }, y, size, x);
 }
 
-// The quotient only has to be within one of the right code where that is at most top, and x times the rounded
-// reciprocal is, by a wide margin, for any top below 2^20; a reciprocal that overflows is the exception.
+// x times a reciprocal a little too small is below x / step by less than one where that is at most top, so
+// its ceiling is the right code or the one before. A reciprocal that overflows is the exception.
 void ceil_codes(const float* x, float step, float top, float* y, size_t size) {
   const __m512 steps = _mm512_set1_ps(step), tops = _mm512_set1_ps(top), one = _mm512_set1_ps(1.0f);
-  const auto corrected = [&](__m512 v, __m512 quotient) {
-    const __m512 up = _mm512_roundscale_ps(quotient, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
-    const __m512 below = _mm512_sub_ps(up, one);
-    const __mmask16 too_high = _mm512_cmp_ps_mask(v, _mm512_mul_ps(below, steps), _CMP_LE_OQ);
-    const __mmask16 too_low = _mm512_cmp_ps_mask(v, _mm512_mul_ps(up, steps), _CMP_GT_OQ);
-    const __m512 right = _mm512_mask_add_ps(_mm512_mask_mov_ps(up, too_high, below), too_low, up, one);
-    return _mm512_min_ps(_mm512_max_ps(right, _mm512_setzero_ps()), tops);
+  const auto cut = [&](__m512 code) { return _mm512_min_ps(_mm512_max_ps(code, _mm512_setzero_ps()), tops); };
+  const auto too_low = [&](__m512 v, __m512 up) {
+    return _mm512_cmp_ps_mask(v, _mm512_mul_ps(up, steps), _CMP_GT_OQ);
   };
-  const bool safe = step > 0x1p-100f && step < 0x1p100f && top < 0x1p20f;
-  const __m512 reciprocals = _mm512_set1_ps(1.0f / step);
-  if (safe)
-    map_flat([&](__m512 v) { return corrected(v, _mm512_mul_ps(v, reciprocals)); }, y, size, x);
-  else
-    map_flat([&](__m512 v) { return corrected(v, _mm512_div_ps(v, steps)); }, y, size, x);
+  const auto ceiling = [](__m512 v) {
+    return _mm512_roundscale_ps(v, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
+  };
+  if (step > 0x1p-100f && step < 0x1p100f && top < 0x1p18f) {
+    const __m512 reciprocals = _mm512_set1_ps((1 - 0x1p-20f) / step);
+    map_flat(
+        [&](__m512 v) {
+          const __m512 up = ceiling(_mm512_mul_ps(v, reciprocals));
+          return cut(_mm512_mask_add_ps(up, too_low(v, up), up, one));
+        },
+        y, size, x);
+    return;
+  }
+  map_flat(
+      [&](__m512 v) {
+        const __m512 up = ceiling(_mm512_div_ps(v, steps)), below = _mm512_sub_ps(up, one);
+        const __mmask16 too_high = _mm512_cmp_ps_mask(v, _mm512_mul_ps(below, steps), _CMP_LE_OQ);
+        return cut(_mm512_mask_add_ps(_mm512_mask_mov_ps(up, too_high, below), too_low(v, up), up, one));
+      },
+      y, size, x);
 }
 
 void window(const float* x, float low, float high, float* g, size_t size) {
