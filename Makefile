@@ -59,6 +59,7 @@ bench: build  ## beside the peer, in one run
 	./build/qtrain_bench --peer "/usr/bin/python3 apps/bench/peer.py"
 	./build/qtrain_bench --methods --rounds 3 --steps 5
 	./build/qtrain_bench --bits
+	./build/qtrain_bench --inference
 
 clean:
 	rm -rf build build-asan build-clang

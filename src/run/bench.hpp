@@ -26,4 +26,7 @@ void benchmark_methods(const BenchRequest& request);
 /// oneDNN's float32 and int8 convolutions of the same tensors.
 void benchmark_bits(const BenchRequest& request);
 
+/// Prints the speed of ResNet-20's inference at several bits by each execution path.
+void benchmark_inference(const BenchRequest& request);
+
 }  // namespace qtrain::run

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -24,9 +25,10 @@ using kernels::BitGeometry;
 
 constexpr double kMostGroupSeconds = 2e-3;
 
-/// A network's distinct convolutions but the first, whose input is no code; images side x side.
+/// A network's distinct convolutions but the first, whose input is no code, and how often it has them; images
+/// side x side.
 struct Layer {
-  std::size_t side, channels, outputs, kernel, stride;
+  std::size_t side, channels, outputs, kernel, stride, count;
   BitGeometry geometry() const { return {side, side, channels, outputs, kernel, stride, kernel / 2}; }
 };
 struct Network {
@@ -37,24 +39,27 @@ struct Network {
 };
 
 std::vector<Network> networks(int batch) {
-  return {
-      {"ResNet-20, 32x32",
-       std::max(batch / 8, 1),
-       8,
-       {{32, 16, 16, 3, 1}, {32, 16, 32, 3, 2}, {16, 32, 32, 3, 1}, {16, 32, 64, 3, 2}, {8, 64, 64, 3, 1}}},
-      {"ResNet-18, 224x224",
-       8,
-       1,
-       {{56, 64, 64, 3, 1},
-        {56, 64, 128, 3, 2},
-        {56, 64, 128, 1, 2},
-        {28, 128, 128, 3, 1},
-        {28, 128, 256, 3, 2},
-        {28, 128, 256, 1, 2},
-        {14, 256, 256, 3, 1},
-        {14, 256, 512, 3, 2},
-        {14, 256, 512, 1, 2},
-        {7, 512, 512, 3, 1}}}};
+  return {{"ResNet-20, 32x32",
+           std::max(batch / 8, 1),
+           8,
+           {{32, 16, 16, 3, 1, 6},
+            {32, 16, 32, 3, 2, 1},
+            {16, 32, 32, 3, 1, 5},
+            {16, 32, 64, 3, 2, 1},
+            {8, 64, 64, 3, 1, 5}}},
+          {"ResNet-18, 224x224",
+           8,
+           1,
+           {{56, 64, 64, 3, 1, 4},
+            {56, 64, 128, 3, 2, 1},
+            {56, 64, 128, 1, 2, 1},
+            {28, 128, 128, 3, 1, 3},
+            {28, 128, 256, 3, 2, 1},
+            {28, 128, 256, 1, 2, 1},
+            {14, 256, 256, 3, 1, 3},
+            {14, 256, 512, 3, 2, 1},
+            {14, 256, 512, 1, 2, 1},
+            {7, 512, 512, 3, 1, 3}}}};
 }
 
 /// Something to time: the same work for each task, whose tensors are its thread's, so that they stay in its
@@ -154,7 +159,11 @@ constexpr Bits kBits[] = {{"1 x 1", 1, 1}, {"1 x 2", 1, 2}, {"1 x 4", 1, 4},
 class BitSubject {
  public:
   BitSubject(const Layer& layer, const Bits& bits, std::size_t images, int threads)
-      : images_(images), convolution_(layer.geometry(), {bits.weights}, {bits.activations}) {
+      : images_(images),
+        convolution_(layer.geometry(), {bits.weights}, {bits.activations}),
+        top_(static_cast<float>((1 << bits.activations) - 1)),
+        slopes_(layer.outputs, 0.01F),
+        offsets_(layer.outputs, 0.5F) {
     RandomStream random(1, Purpose::test);
     const int top = (1 << bits.weights) - 1;
     std::vector<float> weights(layer.outputs * layer.channels * layer.kernel * layer.kernel);
@@ -167,7 +176,8 @@ class BitSubject {
       PerThread& own = threads_.emplace_back(
           PerThread{AlignedBuffer<unsigned char>(images * g.height * g.width * g.channels),
                     AlignedBuffer<unsigned char>(images * convolution_.image_bytes()),
-                    AlignedBuffer<float>(images * g.out_height() * g.out_width() * g.outputs)});
+                    AlignedBuffer<float>(images * g.out_height() * g.out_width() * g.outputs),
+                    AlignedBuffer<unsigned char>(g.out_height() * g.out_width() * g.outputs)});
       for (unsigned char& code : own.codes.span())
         code = static_cast<unsigned char>(random.below(1U << bits.activations));
     }
@@ -180,15 +190,38 @@ class BitSubject {
     PerThread& own = threads_[static_cast<std::size_t>(thread)];
     convolution_.run(own.planes.data(), images_, own.dst.data());
   }
+  /// What evaluation does for a layer: packing, then, some rows at a time, product, batch norm, quantizer.
+  void whole(int thread) {
+    PerThread& own = threads_[static_cast<std::size_t>(thread)];
+    const BitGeometry& g = convolution_.geometry();
+    const std::size_t row = g.out_width() * g.outputs, height = g.out_height();
+    const std::size_t rows = std::clamp<std::size_t>(kTileSize / row, 1, height);
+    const auto& k = kernels::active();
+    float* z = own.dst.data();
+    for (std::size_t image = 0; image < images_; ++image) {
+      convolution_.pack(own.codes.data() + image * g.height * g.width * g.channels, 1, own.planes.data());
+      for (std::size_t y = 0; y < height; y += rows) {
+        const std::size_t last = std::min(y + rows, height), pixels = (last - y) * g.out_width();
+        convolution_.run(own.planes.data(), 1, y, last, z);
+        k.affine(z, slopes_.data(), offsets_.data(), z, pixels, g.outputs);
+        k.ceil_codes(z, 1.0F, top_, z, pixels * g.outputs);
+        k.to_bytes(z, own.next.data() + y * row, pixels * g.outputs);
+      }
+    }
+  }
   double multiply_adds() const { return convolution_.multiply_adds() * static_cast<double>(images_); }
 
  private:
   struct PerThread {
     AlignedBuffer<unsigned char> codes, planes;
     AlignedBuffer<float> dst;
+    AlignedBuffer<unsigned char> next;
   };
+  static constexpr std::size_t kTileSize = 2048;
   std::size_t images_;
   BitConvolution convolution_;
+  float top_;
+  std::vector<float> slopes_, offsets_;
   std::vector<PerThread> threads_;
 };
 
@@ -202,7 +235,13 @@ double popcount_peak(ThreadPool& pool) {
   return pool.size() * bits / burn[0].seconds;
 }
 
-void time_layer(const Network& network, const Layer& layer, ThreadPool& pool, double peak, int rounds) {
+/// Seconds of a batch in oneDNN's convolutions, and in those of bit planes by kBits.
+struct LayerTimes {
+  double work, float32, int8;
+  std::array<double, std::size(kBits)> bare, whole;
+};
+
+LayerTimes time_layer(const Network& network, const Layer& layer, ThreadPool& pool, int rounds) {
   std::deque<Timed> all;
   std::deque<BareForward> bare;
   for (const bool integer : {false, true})
@@ -215,25 +254,54 @@ void time_layer(const Network& network, const Layer& layer, ThreadPool& pool, do
     BitSubject& subject = subjects.emplace_back(layer, bits, network.images, pool.size());
     for (int thread = 0; thread < pool.size(); ++thread) subject.pack(thread);
     all.push_back({[&subject](int thread) { subject.run(thread); }});
-    all.push_back({[&subject](int thread) {
-      subject.pack(thread);
-      subject.run(thread);
-    }});
   }
+  for (BitSubject& subject : subjects) all.push_back({[&subject](int thread) { subject.whole(thread); }});
   time_all(all, pool, network.tasks, rounds);
-  const double work = subjects.front().multiply_adds() * network.tasks;
-  const double float32 = std::min(all[0].seconds, all[1].seconds);
-  const double int8 = std::min(all[2].seconds, all[3].seconds);
+  LayerTimes times{.work = subjects.front().multiply_adds() * network.tasks,
+                   .float32 = std::min(all[0].seconds, all[1].seconds),
+                   .int8 = std::min(all[2].seconds, all[3].seconds),
+                   .bare = {},
+                   .whole = {}};
+  for (std::size_t i = 0; i < std::size(kBits); ++i) {
+    times.bare[i] = all[4 + i].seconds;
+    times.whole[i] = all[4 + std::size(kBits) + i].seconds;
+  }
+  return times;
+}
+
+void print_layer(const Layer& layer, const LayerTimes& times, double peak) {
   fmt::print("\n  {}x{}x{} -> {}, {}x{}, stride {}: oneDNN float32 {:.0f} GMAC/s, int8 {:.0f}\n", layer.side,
              layer.side, layer.channels, layer.outputs, layer.kernel, layer.kernel, layer.stride,
-             work / float32 * 1e-9, work / int8 * 1e-9);
+             times.work / times.float32 * 1e-9, times.work / times.int8 * 1e-9);
   for (std::size_t i = 0; i < std::size(kBits); ++i) {
-    const double bare_run = all[4 + 2 * i].seconds, packed = all[5 + 2 * i].seconds;
-    const double products = kBits[i].weights * kBits[i].activations;
-    fmt::print("    {:<11} {:6.0f} {:6.1f} % {:7.2f} {:7.2f}   | {:6.0f} {:7.2f} {:7.2f}\n", kBits[i].name,
-               work / bare_run * 1e-9, 100 * work * products / bare_run / peak, float32 / bare_run,
-               int8 / bare_run, work / packed * 1e-9, float32 / packed, int8 / packed);
+    const double rate = times.work / times.bare[i], whole = times.work / times.whole[i];
+    const double share = 100.0 * kBits[i].weights * kBits[i].activations / peak;
+    fmt::print("    {:<11} {:6.0f} {:6.1f} % {:7.2f} {:7.2f}   | {:6.0f} {:6.1f} %\n", kBits[i].name,
+               rate * 1e-9, share * rate, times.float32 / times.bare[i], times.int8 / times.bare[i],
+               whole * 1e-9, share * whole);
   }
+}
+
+void time_network(const Network& network, ThreadPool& pool, double peak, int rounds) {
+  fmt::print(
+      "\n{}, {} x {} images\n  {:<13} GMAC/s of peak  /float32 /int8   | whole layer\n"
+      "  {:<38}   | GMAC/s of peak\n",
+      network.name, network.tasks, network.images, "bits", "weights x activations");
+  LayerTimes total{};
+  for (const Layer& layer : network.layers) {
+    const LayerTimes times = time_layer(network, layer, pool, rounds);
+    print_layer(layer, times, peak);
+    const auto count = static_cast<double>(layer.count);
+    total.float32 += count * times.float32;
+    total.int8 += count * times.int8;
+    for (std::size_t i = 0; i < std::size(kBits); ++i) total.whole[i] += count * times.whole[i];
+  }
+  const double images = network.tasks * static_cast<double>(network.images);
+  fmt::print("\n  all of them, images/s: oneDNN float32 {:.0f}, int8 {:.0f}; whole layers of bits",
+             images / total.float32, images / total.int8);
+  for (std::size_t i = 0; i < std::size(kBits); ++i)
+    fmt::print("{} {} {:.0f}", i == 0 ? "" : ",", kBits[i].name, images / total.whole[i]);
+  fmt::print("\n");
 }
 
 }  // namespace
@@ -244,13 +312,8 @@ void benchmark_bits(const BenchRequest& request) {
   fmt::print("{}, {} threads, {}: convolutions of bit planes, best of {} rounds\n", cpu_model(),
              request.threads, kernels::active().isa, request.rounds);
   fmt::print("xor-popcount-add in registers: {:.0f} Gbit/s, the peak of 1 x 1\n", peak * 1e-9);
-  for (const Network& network : networks(request.batch)) {
-    fmt::print(
-        "\n{}, {} x {} images\n  {:<13} GMAC/s of peak  /float32 /int8   | packed from u8 besides:\n"
-        "  {:<38}   | GMAC/s /float32 /int8\n",
-        network.name, network.tasks, network.images, "bits", "weights x activations");
-    for (const Layer& layer : network.layers) time_layer(network, layer, pool, peak, request.rounds);
-  }
+  fmt::print("whole layer: packing from u8, product, batch norm, quantizer, to u8\n");
+  for (const Network& network : networks(request.batch)) time_network(network, pool, peak, request.rounds);
 }
 
 }  // namespace qtrain::run
