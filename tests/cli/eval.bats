@@ -10,7 +10,7 @@ compare_files() {
   "$QTRAIN" export run/checkpoint.safetensors run/again.safetensors > /dev/null
   cmp run/packed.safetensors run/again.safetensors
   for file in checkpoint final packed; do
-    for low_bit in auto off; do
+    for low_bit in auto off bitwise; do
       "$QTRAIN" eval run/$file.safetensors --low-bit $low_bit --json > run/$file-$low_bit.json
     done
   done
@@ -19,7 +19,7 @@ import glob, json
 
 metrics = json.load(open("run/metrics.json"))["result"]
 found = glob.glob("run/*-*.json")
-assert len(found) == 6
+assert len(found) == 9
 for path in found:
     result = json.load(open(path))
     assert result["accuracy"] == metrics["quantized_val_accuracy"], path

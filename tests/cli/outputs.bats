@@ -17,12 +17,16 @@ load helper
   ! grep -q "$(printf '\r')" stdout
 }
 
-@test "metrics.json is the same for two runs and any number of threads" {
+@test "metrics.json is the same for two runs, any number of threads and every path" {
   for model in '{name: mlp, widths: [32, 16]}' '{name: lenet5}'; do
-    rm -rf t1 t2 t3 again
+    rm -rf t1 t2 t3 off int8 bitwise
     for threads in 1 2 3; do "$QTRAIN" tiny.yaml "model=$model" engine.threads=$threads --out t$threads --quiet; done
-    "$QTRAIN" tiny.yaml "model=$model" engine.low_bit=off --out again --quiet
-    for other in t2 t3 again; do
+    for path in off int8 bitwise; do
+      "$QTRAIN" tiny.yaml "model=$model" engine.low_bit=$path engine.threads=2 --out $path --quiet
+    done
+    grep -q '"path": "bitwise"' bitwise/timing.json
+    ! grep -q '"path": "bitwise"' off/timing.json
+    for other in t2 t3 off int8 bitwise; do
       cmp t1/metrics.json $other/metrics.json
       cmp t1/history.jsonl $other/history.jsonl
       cmp t1/final.safetensors $other/final.safetensors
