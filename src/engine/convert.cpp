@@ -20,6 +20,8 @@ void load(Storage storage, const std::byte* x, float* y, std::size_t size) {
       return k.from_unsigned_bytes(reinterpret_cast<const unsigned char*>(x), y, size);
     case Storage::signed_byte:
       return k.from_signed_bytes(reinterpret_cast<const unsigned char*>(x), y, size);
+    case Storage::signed_short:
+      return k.from_shorts(reinterpret_cast<const short*>(x), y, size);
   }
 }
 
@@ -34,6 +36,8 @@ void store(const float* x, Storage storage, std::byte* y, std::size_t size) {
     case Storage::unsigned_byte:
     case Storage::signed_byte:
       return k.to_bytes(x, reinterpret_cast<unsigned char*>(y), size);
+    case Storage::signed_short:
+      QTRAIN_CHECK(false, "only bit planes make 16-bit integers");
   }
 }
 

@@ -4,10 +4,11 @@
 namespace qtrain::engine {
 
 /// How one value of a tensor is stored.
-enum class Storage { float32, bfloat16, unsigned_byte, signed_byte };
-constexpr std::size_t kStorages = 4;
+enum class Storage { float32, bfloat16, unsigned_byte, signed_byte, signed_short };
+constexpr std::size_t kStorages = 5;
 constexpr std::size_t size_of(Storage storage) {
-  return storage == Storage::float32 ? 4 : storage == Storage::bfloat16 ? 2 : 1;
+  if (storage == Storage::float32) return 4;
+  return storage == Storage::bfloat16 || storage == Storage::signed_short ? 2 : 1;
 }
 
 /// How the values of one shard's tensor lie in memory: images x blocks x pixels x lanes, lanes fastest;

@@ -136,8 +136,9 @@ void Lowering::lower_batch_norm(int id, const model::Layer& layer) {
   const int v = raw ? input.terms[0].value : value_of(layer.inputs[0]);
   Affine* affine = next_affine([&] { return batch_norm_source(id, layer, v); });
   if (training_) {
-    const Stored z{floats(v, layer.name)};
-    program().step(moments_step(layer.name, {z, affine}, value(v).layout));
+    const Operand z{exact(v, layer.name), affine};
+    const TensorId tiles = program().tensor(layer.name + " tiles", tiles_bytes(value(v).layout));
+    program().step(moments_step(layer.name, z, tiles, value(v).layout));
   }
   value(v).needs_gradient |= layer.affine;
   result(id).terms = {{v, affine, !training_}};

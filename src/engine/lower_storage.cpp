@@ -7,10 +7,8 @@ TensorId Lowering::stored(int v, Storage storage, const std::string& name) {
   Value& x = value(v);
   if (x.in(storage) >= 0) return x.in(storage);
   if (x.product) {
-    x.put({program().values(name, x.layout.size(), Storage::float32)});
-    program().step(bit_product_step(name, StepKind::convolution_forward, *x.product, x.in(Storage::float32)));
-    x.product.reset();
-    return stored(v, storage, name);
+    compute_product(v, name);
+    if (x.in(storage) >= 0) return x.in(storage);
   }
   if (in_backward_) return converted(exact(v, name), storage, x.layout.size(), name);
   if (x.producer != nullptr) {
@@ -22,8 +20,21 @@ TensorId Lowering::stored(int v, Storage storage, const std::string& name) {
   return x.in(storage);
 }
 
+void Lowering::compute_product(int v, const std::string& name) {
+  Value& x = value(v);
+  const Storage storage = x.product->convolution->fits_shorts() ? Storage::signed_short : Storage::float32;
+  x.put({program().values(name, x.layout.size(), storage), storage});
+  const StepKind kind = x.product->convolution->geometry().kernel == 1 && x.layout.pixels == 1
+                            ? StepKind::linear
+                            : StepKind::convolution_forward;
+  program().step(bit_product_step(name, kind, *x.product, {x.in(storage), storage}));
+  x.product.reset();
+}
+
 Stored Lowering::exact(int v, const std::string& name) {
-  for (const Storage storage : {Storage::float32, Storage::unsigned_byte, Storage::signed_byte})
+  if (value(v).product) compute_product(v, name);
+  for (const Storage storage :
+       {Storage::float32, Storage::unsigned_byte, Storage::signed_byte, Storage::signed_short})
     if (value(v).in(storage) >= 0) return {value(v).in(storage), storage};
   QTRAIN_CHECK(!in_backward_, "layer {} reads, going back, what it did not read before", name);
   return {floats(v, name)};

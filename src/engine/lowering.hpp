@@ -14,7 +14,7 @@ namespace qtrain::engine {
 
 /// A tensor of the program as later steps see it, stored in one way or in several.
 struct Value {
-  std::array<TensorId, kStorages> tensors = {-1, -1, -1, -1};  ///< by Storage; -1: not stored so (yet)
+  std::array<TensorId, kStorages> tensors = {-1, -1, -1, -1, -1};  ///< by Storage; -1: not stored so (yet)
   ElementwiseForward* producer = nullptr;  ///< the pass that makes it, if it can store it in more ways
   onednn::Desc desc;                       ///< of the floats
   Layout layout;
@@ -150,6 +150,9 @@ class Lowering {
 
   /// The value in a storage that loses nothing: floats or codes, what there is.
   Stored exact(int v, const std::string& name);
+
+  /// Computes the product of a value that is none yet.
+  void compute_product(int v, const std::string& name);
 
   /// The tensor in that storage: a new one where its own is another.
   TensorId converted(const Stored& src, Storage storage, std::size_t size, const std::string& name);

@@ -86,6 +86,8 @@ memory::data_type type_of(Storage storage) {
       return memory::data_type::u8;
     case Storage::signed_byte:
       return memory::data_type::s8;
+    case Storage::signed_short:
+      break;  // oneDNN has none
   }
   return memory::data_type::undef;
 }

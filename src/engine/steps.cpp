@@ -113,23 +113,27 @@ void combine(const std::vector<Operand>& operands, const RunContext& context, co
 
 class Moments final : public Step {
  public:
-  Moments(const std::string& name, const Operand& operand, const Layout& layout)
-      : Step(name, StepKind::statistics, {operand.z.tensor}, {}), operand_(operand), layout_(layout) {}
+  Moments(const std::string& name, const Operand& operand, TensorId tiles, const Layout& layout)
+      : Step(name, StepKind::statistics, {operand.z.tensor, tiles}, {}),
+        operand_(operand),
+        tiles_(tiles),
+        layout_(layout) {}
   void run(const RunContext& context) const override {
     const auto& k = kernels::active();
-    const float* z = context.at(operand_.z.tensor);
     double* sum = operand_.affine->partial_sum(context.shard);
     double* square = operand_.affine->partial_square(context.shard);
     std::fill(sum, square, 0.0);
     std::fill(square, square + (square - sum), 0.0);
     for_each_tile(layout_, [&](const Tile& t) {
-      k.moments(z + t.offset, operand_.affine->shift() + t.channel, sum + t.channel, square + t.channel,
-                t.pixels, layout_.lanes);
+      const float* z = values_of(operand_.z, context, t, layout_.lanes, context.at(tiles_));
+      k.moments(z, operand_.affine->shift() + t.channel, sum + t.channel, square + t.channel, t.pixels,
+                layout_.lanes);
     });
   }
 
  private:
   Operand operand_;
+  TensorId tiles_;
   Layout layout_;
 };
 
@@ -163,21 +167,26 @@ void pack(const RunContext& context, const BitProduct& product, std::size_t n) {
 
 class BitProductStep final : public Step {
  public:
-  BitProductStep(const std::string& name, StepKind kind, const BitProduct& product, TensorId dst)
-      : Step(name, kind, {product.src.tensor, product.planes}, {dst}), product_(product), dst_(dst) {}
+  BitProductStep(const std::string& name, StepKind kind, const BitProduct& product, const Stored& dst)
+      : Step(name, kind, {product.src.tensor, product.planes}, {dst.tensor}), product_(product), dst_(dst) {}
   void run(const RunContext& context) const override {
     const kernels::BitConvolution& convolution = *product_.convolution;
     const kernels::BitGeometry& g = convolution.geometry();
     const auto* planes = reinterpret_cast<const unsigned char*>(context.raw(product_.planes));
+    std::byte* dst = context.raw(dst_.tensor);
     for (std::size_t n = 0; n < product_.images; ++n) {
       pack(context, product_, n);
-      convolution.run(planes, 1, context.at(dst_) + n * g.out_height() * g.out_width() * g.outputs);
+      if (dst_.storage == Storage::float32)
+        convolution.run(planes, 1, reinterpret_cast<float*>(dst));
+      else
+        convolution.run(planes, 1, reinterpret_cast<short*>(dst));
+      dst += g.out_height() * g.out_width() * g.outputs * size_of(dst_.storage);
     }
   }
 
  private:
   BitProduct product_;
-  TensorId dst_;
+  Stored dst_;
 };
 
 class Forward final : public ElementwiseForward {
@@ -288,7 +297,7 @@ class ElementwiseBackward final : public Step {
       float* g = g_.storage == Storage::float32 ? context.at(g_.tensor) + t.offset : scratch.gradient();
       gather(context, t, scratch, g);
       if (unit_ != nullptr) through_activation(context, t, scratch, g);
-      for (const Operand& o : operands_) add_sums(context, t, o, g);
+      for (const Operand& o : operands_) add_sums(context, t, o, scratch, g);
       if (g == scratch.gradient()) store(g, g_.storage, place(context, g_, t), t.pixels * layout_.lanes);
     });
   }
@@ -318,14 +327,16 @@ class ElementwiseBackward final : public Step {
     unit_->ste->multiply({y, size}, unit_->quantizer->range(), {g, size});
   }
 
-  void add_sums(const RunContext& context, const Tile& t, const Operand& o, const float* g) const {
+  void add_sums(const RunContext& context, const Tile& t, const Operand& o, const Scratch& scratch,
+                const float* g) const {
     if (!o.affine->wants_gradient_sums()) return;
     double* sum = o.affine->partial_sum(context.shard) + t.channel;
     if (!o.affine->batch_norm()) {
       kernels::active().lane_sums(g, sum, t.pixels, layout_.lanes);
       return;
     }
-    kernels::active().products(g, context.at(o.z.tensor) + t.offset, o.affine->mean() + t.channel, sum,
+    const float* z = values_of(o.z, context, t, layout_.lanes, scratch.operand(0));
+    kernels::active().products(g, z, o.affine->mean() + t.channel, sum,
                                o.affine->partial_square(context.shard) + t.channel, t.pixels, layout_.lanes);
   }
 
@@ -348,13 +359,13 @@ class AffineBackward final : public Step {
         tiles_(tiles),
         layout_(layout) {}
   void run(const RunContext& context) const override {
-    const float* z = context.at(operand_.z.tensor);
     const Affine& affine = *operand_.affine;
     const Scratch scratch(context.at(tiles_), layout_);
     for_each_tile(layout_, [&](const Tile& t) {
       const float* g = values_of(g_, context, t, layout_.lanes, scratch.gradient());
       float* diff = diff_.storage == Storage::float32 ? context.at(diff_.tensor) + t.offset : scratch.y;
-      kernels::active().affine_pair(g, z + t.offset, affine.p() + t.channel, affine.q() + t.channel,
+      const float* z = values_of(operand_.z, context, t, layout_.lanes, scratch.operand(0));
+      kernels::active().affine_pair(g, z, affine.p() + t.channel, affine.q() + t.channel,
                                     affine.r() + t.channel, diff, t.pixels, layout_.lanes);
       if (diff == scratch.y) store(diff, diff_.storage, place(context, diff_, t), t.pixels * layout_.lanes);
     });
@@ -425,8 +436,9 @@ std::size_t row_tiles_bytes(const std::vector<Operand>& operands) {
   return 3 * tiles.rows * tiles.width * g.outputs * sizeof(float);
 }
 
-std::unique_ptr<Step> moments_step(const std::string& name, const Operand& operand, const Layout& layout) {
-  return std::make_unique<Moments>(name, operand, layout);
+std::unique_ptr<Step> moments_step(const std::string& name, const Operand& operand, TensorId tiles,
+                                   const Layout& layout) {
+  return std::make_unique<Moments>(name, operand, tiles, layout);
 }
 
 std::unique_ptr<ElementwiseForward> elementwise_forward(const std::string& name,
@@ -454,7 +466,7 @@ std::unique_ptr<Step> propagated_step(const std::string& name, const quant::Prop
 }
 
 std::unique_ptr<Step> bit_product_step(const std::string& name, StepKind kind, const BitProduct& product,
-                                       TensorId dst) {
+                                       const Stored& dst) {
   return std::make_unique<BitProductStep>(name, kind, product, dst);
 }
 

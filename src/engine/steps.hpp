@@ -41,16 +41,17 @@ struct BitProduct {
   std::size_t images = 0;
 };
 
-/// One summand of an elementwise pass: y += affine(z). z must be floats if batch norm is part of the affine,
-/// or, forward, a product that the pass computes itself, some rows at a time.
+/// One summand of an elementwise pass: y += affine(z). Forward, z may be a product that the pass computes
+/// itself, some rows at a time.
 struct Operand {
   Stored z;
   Affine* affine = nullptr;
   std::optional<BitProduct> product = {};
 };
 
-/// This shard's moments of z into the affine's partial sums.
-std::unique_ptr<Step> moments_step(const std::string& name, const Operand& operand, const Layout& layout);
+/// This shard's moments of z into the affine's partial sums. `tiles` is scratch of tiles_bytes(layout).
+std::unique_ptr<Step> moments_step(const std::string& name, const Operand& operand, TensorId tiles,
+                                   const Layout& layout);
 
 /// dst = activation(sum of operands' affine maps): normalise, add, quantize in one pass over the shard.
 class ElementwiseForward : public Step {
@@ -79,9 +80,9 @@ std::size_t row_tiles_bytes(const std::vector<Operand>& operands);
 std::unique_ptr<Step> convert_step(const std::string& name, const Stored& src, const Stored& dst,
                                    std::size_t size);
 
-/// dst = the product, floats.
+/// dst = the product: floats or 16-bit integers.
 std::unique_ptr<Step> bit_product_step(const std::string& name, StepKind kind, const BitProduct& product,
-                                       TensorId dst);
+                                       const Stored& dst);
 
 /// diff = P g + Q z + R: through batch norm to the tensor it normalised. `tiles` is scratch of
 /// tiles_bytes(layout).

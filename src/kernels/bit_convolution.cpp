@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kBlock = 16;  ///< outputs
 constexpr double kExactInFloat = 1 << 24;
+constexpr double kBeyondShort = 1 << 15;
 constexpr int kMostPlanes = 8;
 
 std::size_t round_up(std::size_t value, std::size_t multiple) {
@@ -22,6 +23,12 @@ double window_size(const BitGeometry& g) { return static_cast<double>(g.channels
 
 /// Largest magnitude of a number of `planes` digits; of one digit if they are taken apart.
 double most(int planes, bool weighted) { return weighted ? 1 : std::exp2(planes) - 1; }
+
+/// Bound of the results and of what they are added up from.
+double largest_sum(const BitGeometry& g, const BitWeights& weights, const BitActivations& activations) {
+  const double indices = activations.step * most(activations.planes, activations.weighted);
+  return window_size(g) * most(weights.planes, weights.weighted) * (indices + std::abs(activations.lowest));
+}
 
 /// Digits of a weight, plane by plane in the lowest bits.
 struct Digits {
@@ -49,9 +56,7 @@ std::string BitConvolution::refusal(const BitGeometry& g, const BitWeights& weig
                        kMostPlanes);
   if (activations.step != 1 && activations.step != 2)
     return fmt::format("activations go in steps of {}, must be 1 or 2", activations.step);
-  const double indices = activations.step * most(activations.planes, activations.weighted);
-  const double largest =
-      window_size(g) * most(weights.planes, weights.weighted) * (indices + std::abs(activations.lowest));
+  const double largest = largest_sum(g, weights, activations);
   if (largest > kExactInFloat) return fmt::format("sums may reach {}, must stay within 2^24", largest);
   return "";
 }
@@ -62,7 +67,9 @@ BitConvolution::BitConvolution(const BitGeometry& geometry, const BitWeights& we
       weights_(weights),
       activations_(activations),
       kernels_(kernels),
-      padded_outputs_(round_up(geometry.outputs, kBlock)) {
+      padded_outputs_(round_up(geometry.outputs, kBlock)),
+      fits_shorts_(!weights.weighted && !activations.weighted &&
+                   largest_sum(geometry, weights, activations) < kBeyondShort) {
   const std::string reason = refusal(geometry, weights, activations);
   QTRAIN_CHECK(reason.empty(), "bit planes: {}", reason);
   lay_out();

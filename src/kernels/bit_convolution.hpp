@@ -102,6 +102,16 @@ class BitConvolution {
   void run(const unsigned char* planes, std::size_t images, float* dst) const {
     run(planes, images, 0, plan_.out_height, dst);
   }
+  /// Whether 16 bits hold every result, and nothing is weighted.
+  bool fits_shorts() const { return fits_shorts_; }
+  /// The same as 16-bit integers, where they fit.
+  void run(const unsigned char* planes, std::size_t images, std::size_t first_row, std::size_t last_row,
+           short* dst) const {
+    kernels_.bit_convolution_shorts(plan_, planes, images, first_row, last_row, dst);
+  }
+  void run(const unsigned char* planes, std::size_t images, short* dst) const {
+    run(planes, images, 0, plan_.out_height, dst);
+  }
 
  private:
   /// Output rows, or columns, whose windows reach the same taps: [first, last) of the kernel.
@@ -128,6 +138,7 @@ class BitConvolution {
   BitActivations activations_;
   const Kernels& kernels_;
   std::size_t padded_outputs_;
+  bool fits_shorts_;
   std::vector<std::size_t> word_offsets_, row_classes_, column_classes_;
   std::vector<Taps> row_taps_, column_taps_;
   AlignedBuffer<std::uint32_t> signs_, masks_;

@@ -78,6 +78,8 @@ struct Kernels {
   /// y = the integer in [0, 255] or [-128, 127] that byte x stands for. No overlap.
   void (*from_unsigned_bytes)(const unsigned char* x, float* y, std::size_t size);
   void (*from_signed_bytes)(const unsigned char* x, float* y, std::size_t size);
+  /// y = x. No overlap.
+  void (*from_shorts)(const short* x, float* y, std::size_t size);
   /// y = x as bfloat16, the upper half of a float: to the nearest one, ties to the even one; a NaN stays NaN,
   /// denormals round as all others.
   void (*to_bfloat16)(const float* x, unsigned short* y, std::size_t size);
@@ -108,6 +110,9 @@ struct Kernels {
   /// every operation rounded.
   void (*bit_convolution)(const BitPlan& plan, const unsigned char* planes, std::size_t images,
                           std::size_t first_row, std::size_t last_row, float* dst);
+  /// The same as 16-bit integers, where every r fits one; a single term without scales.
+  void (*bit_convolution_shorts)(const BitPlan& plan, const unsigned char* planes, std::size_t images,
+                                 std::size_t first_row, std::size_t last_row, short* dst);
   /// Runs independent xor-popcount-add chains in registers; returns bits done. For measuring the machine's
   /// peak.
   double (*popcount_burn)(std::size_t iterations);

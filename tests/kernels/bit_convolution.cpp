@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "base/error.hpp"
@@ -24,6 +25,11 @@ std::string fault(const BitCase& c, const std::vector<int>& weights, const std::
     convolution.run(planes.data(), c.images, dst.data());
     if (!dst.intact()) return std::string(set->isa) + " writes beyond dst";
     if (dst.values() != expected) return std::string(set->isa) + " differs";
+    if (!convolution.fits_shorts()) continue;
+    Guarded<short> shorts(expected.size());
+    convolution.run(planes.data(), c.images, shorts.data());
+    if (!shorts.intact()) return std::string(set->isa) + " writes beyond 16-bit dst";
+    if (!std::ranges::equal(shorts.values(), expected)) return std::string(set->isa) + " differs in 16 bits";
   }
   return "";
 }

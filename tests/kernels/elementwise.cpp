@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "kernels/samples.hpp"
@@ -72,6 +73,22 @@ TEST_CASE("bytes: every integer of a byte there and back, any size, in every set
         (lowest == 0 ? set->from_unsigned_bytes : set->from_signed_bytes)(bytes.data(), back.data(), size);
         CHECK((back.intact() && back.values() == codes));
       }
+    }
+  }
+}
+
+TEST_CASE("from_shorts: every integer of 16 bits, any size, in every set") {
+  for (const Kernels* set : available()) {
+    CAPTURE(set->isa);
+    std::vector<short> shorts(65536);
+    for (int i = 0; i < 65536; ++i) shorts[static_cast<std::size_t>(i)] = static_cast<short>(i - 32768);
+    Guarded<float> all(shorts.size());
+    set->from_shorts(shorts.data(), all.data(), shorts.size());
+    CHECK((all.intact() && std::ranges::equal(all.values(), shorts)));
+    for (const std::size_t size : kSizes) {
+      Guarded<float> some(size);
+      set->from_shorts(shorts.data(), some.data(), size);
+      CHECK((some.intact() && std::ranges::equal(some.values(), std::span(shorts).first(size))));
     }
   }
 }

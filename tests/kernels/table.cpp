@@ -14,7 +14,8 @@ bool is_complete(const Kernels& k) {
          k.response_norm && k.response_norm_backward && k.add && k.tree_sum && k.relu && k.ceil_codes &&
          k.window && k.sign && k.to_bfloat16 && k.from_bfloat16 && k.bfloat16_from_unsigned_bytes &&
          k.bfloat16_from_signed_bytes && k.all_finite && k.multiply_add_burn && k.pack_bytes &&
-         k.pack_floats && k.pack_signs && k.bit_convolution && k.popcount_burn;
+         k.pack_floats && k.pack_signs && k.from_shorts && k.bit_convolution && k.bit_convolution_shorts &&
+         k.popcount_burn;
 }
 
 std::string refusal(const char* isa) {

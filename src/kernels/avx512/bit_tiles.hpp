@@ -38,7 +38,7 @@ struct TileRow {
 
   const unsigned char* corner;  ///< of the window of column 0
   const float* bias;
-  float* dst;  ///< of column 0
+  unsigned char* dst;  ///< of column 0
 };
 
 template <size_t kIndex>
@@ -73,8 +73,12 @@ struct WholeLane {
     Bias(const float* at, float f) : bias(_mm512_loadu_ps(at)), factor(_mm512_set1_ps(f)) {}
   };
   template <size_t kPixel>
-  static __m512 result(__m512i sums, const Bias& b) {
+  static __m512 floats(__m512i sums, const Bias& b) {
     return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), b.factor, b.bias);
+  }
+  template <size_t kPixel>
+  static __m512i integers(__m512i sums, const Bias& b) {
+    return _mm512_cvtps_epi32(floats<kPixel>(sums, b));
   }
 };
 
@@ -92,48 +96,84 @@ struct PairLane {
           high(_mm512_slli_epi32(low, 16)) {}
   };
   template <size_t kPixel>
-  static __m512 result(__m512i sums, const Bias& b) {
-    return _mm512_cvtepi32_ps(Counts::add_products(b.bias, sums, kPixel == 0 ? b.low : b.high));
+  static __m512i integers(__m512i sums, const Bias& b) {
+    return Counts::add_products(b.bias, sums, kPixel == 0 ? b.low : b.high);
+  }
+  template <size_t kPixel>
+  static __m512 floats(__m512i sums, const Bias& b) {
+    return _mm512_cvtepi32_ps(integers<kPixel>(sums, b));
+  }
+};
+
+/// Results as floats, scaled and added up where the row says so.
+struct FloatResults {
+  using Value = float;
+  template <class Lane, size_t kPixel>
+  static void store(Value* dst, __m512i sums, const typename Lane::Bias& bias) {
+    _mm512_storeu_ps(dst, Lane::template floats<kPixel>(sums, bias));
+  }
+  template <class Lane, size_t kPixel>
+  static void store_some(const TileRow& row, Value* dst, __m512i sums, const typename Lane::Bias& bias) {
+    const __mmask16 lanes = first_lanes(row.block_outputs);
+    __m512 r = Lane::template floats<kPixel>(sums, bias);
+    if (row.scales != nullptr) r = _mm512_mul_ps(_mm512_loadu_ps(row.scales), r);
+    if (row.add) r = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, dst), r);
+    _mm512_mask_storeu_ps(dst, lanes, r);
+  }
+};
+
+/// Results as 16-bit integers.
+struct ShortResults {
+  using Value = short;
+  template <class Lane, size_t kPixel>
+  static void store(Value* dst, __m512i sums, const typename Lane::Bias& bias) {
+    const __m256i r = _mm512_cvtepi32_epi16(Lane::template integers<kPixel>(sums, bias));
+    __builtin_memcpy(dst, &r, sizeof r);
+  }
+  template <class Lane, size_t kPixel>
+  static void store_some(const TileRow& row, Value* dst, __m512i sums, const typename Lane::Bias& bias) {
+    _mm512_mask_cvtepi32_storeu_epi16(dst, first_lanes(row.block_outputs),
+                                      Lane::template integers<kPixel>(sums, bias));
   }
 };
 
 /// Writes the results of the sums from column x on, wherever the row ends and however many outputs there are.
-template <class Lane>
+template <class Lane, class Results>
 [[gnu::noinline]] void write_some(const TileRow& row, size_t x, const __m512i* sums, size_t units) {
-  const __mmask16 lanes = first_lanes(row.block_outputs);
-  const auto write = [&](__m512 r) {
-    float* dst = row.dst + x * row.outputs;
-    if (row.scales != nullptr) r = _mm512_mul_ps(_mm512_loadu_ps(row.scales), r);
-    if (row.add) r = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, dst), r);
-    _mm512_mask_storeu_ps(dst, lanes, r);
-    ++x;
-  };
+  using Value = typename Results::Value;
+  Value* dst = reinterpret_cast<Value*>(row.dst) + x * row.outputs;
   const auto bias = [&] { return typename Lane::Bias(row.bias + row.column_classes[x], row.factor); };
   for (size_t u = 0; u < units; ++u) {
-    write(Lane::template result<0>(sums[u], bias()));
-    if (Lane::kPixels == 2 && x < row.width) write(Lane::template result<Lane::kPixels - 1>(sums[u], bias()));
+    Results::template store_some<Lane, 0>(row, dst, sums[u], bias());
+    ++x;
+    dst += row.outputs;
+    if (Lane::kPixels == 1 || x >= row.width) continue;
+    Results::template store_some<Lane, Lane::kPixels - 1>(row, dst, sums[u], bias());
+    ++x;
+    dst += row.outputs;
   }
 }
 
 /// The same for whole units of 16 outputs without scales.
-template <class Lane, bool kOneClass, size_t kUnits>
+template <class Lane, class Results, bool kOneClass, size_t kUnits>
 [[gnu::always_inline]] inline void write_all(const TileRow& row, size_t x, const __m512i (&sums)[kUnits]) {
   using Bias = typename Lane::Bias;
-  float* dst = row.dst + x * row.outputs;
+  using Value = typename Results::Value;
+  Value* dst = reinterpret_cast<Value*>(row.dst) + x * row.outputs;
   const size_t outputs = row.outputs;
   const size_t* classes = row.column_classes + x;
   const Bias common(row.bias + *classes, row.factor);
   for_each_index<kUnits>([&](auto u) __attribute__((always_inline)) {
     for_each_index<Lane::kPixels>([&](auto pixel) __attribute__((always_inline)) {
       const Bias bias = kOneClass ? common : Bias(row.bias + *classes++, row.factor);
-      _mm512_storeu_ps(dst, Lane::template result<pixel.value>(sums[u.value], bias));
+      Results::template store<Lane, pixel.value>(dst, sums[u.value], bias);
       dst += outputs;
     });
   });
 }
 
 /// kUnits units of pixels from column x on.
-template <class Lane, bool kMasked, size_t kUnits>
+template <class Lane, class Results, bool kMasked, size_t kUnits>
 void tile(const TileRow& row, size_t x) {
   const size_t* offsets = row.word_offsets;
   const size_t word_count = row.word_count;
@@ -171,20 +211,21 @@ void tile(const TileRow& row, size_t x) {
   if (row.scales != nullptr || row.block_outputs < kBlock || x + kUnits * Lane::kPixels > row.width) {
     __m512i kept[kUnits];
     for_each_index<kUnits>([&](auto u) __attribute__((always_inline)) { kept[u.value] = sums[u.value]; });
-    write_some<Lane>(row, x, kept, kUnits);
+    write_some<Lane, Results>(row, x, kept, kUnits);
   } else if (row.one_class) {
-    write_all<Lane, true>(row, x, sums);
+    write_all<Lane, Results, true>(row, x, sums);
   } else {
-    write_all<Lane, false>(row, x, sums);
+    write_all<Lane, Results, false>(row, x, sums);
   }
 }
 
 using Tile = void (*)(const TileRow& row, size_t x);
 
-template <class Lane, bool kMasked>
-constexpr Tile kTiles[kMostUnits] = {tile<Lane, kMasked, 1>, tile<Lane, kMasked, 2>, tile<Lane, kMasked, 3>,
-                                     tile<Lane, kMasked, 4>, tile<Lane, kMasked, 5>, tile<Lane, kMasked, 6>,
-                                     tile<Lane, kMasked, 7>, tile<Lane, kMasked, 8>};
+template <class Lane, class Results, bool kMasked>
+constexpr Tile kTiles[kMostUnits] = {tile<Lane, Results, kMasked, 1>, tile<Lane, Results, kMasked, 2>,
+                                     tile<Lane, Results, kMasked, 3>, tile<Lane, Results, kMasked, 4>,
+                                     tile<Lane, Results, kMasked, 5>, tile<Lane, Results, kMasked, 6>,
+                                     tile<Lane, Results, kMasked, 7>, tile<Lane, Results, kMasked, 8>};
 
 /// A row cut into tiles of about the same size: the first `large` of `size` units, the others one less.
 struct Cut {
@@ -209,11 +250,11 @@ void run_row(const TileRow& row, const Tile* tiles, const Cut& cut) {
 }
 
 /// Rows of one image and one block, all terms.
-template <class Lane>
+template <class Lane, class Results>
 void run_block(const BitPlan& plan, const unsigned char* image, size_t output, size_t first_row,
-               size_t last_row, float* dst) {
+               size_t last_row, typename Results::Value* dst) {
   const Cut cut = cut_row<Lane>(plan.out_width);
-  const Tile* tiles = plan.masks == nullptr ? kTiles<Lane, false> : kTiles<Lane, true>;
+  const Tile* tiles = plan.masks == nullptr ? kTiles<Lane, Results, false> : kTiles<Lane, Results, true>;
   const size_t weights = output / kBlock * plan.block_size;
   for (size_t t = 0; t < plan.term_count; ++t) {
     const PlaneTerm& term = plan.terms[t];
@@ -233,20 +274,21 @@ void run_block(const BitPlan& plan, const unsigned char* image, size_t output, s
                 .add = t > 0,
                 .corner = image + first_row * plan.layout.stride * plan.layout.row_bytes,
                 .bias = nullptr,
-                .dst = dst + output};
+                .dst = reinterpret_cast<unsigned char*>(dst + output)};
     for (size_t y = first_row; y < last_row; ++y) {
       row.bias = term.bias + plan.row_classes[y] + output;
       run_row<Lane>(row, tiles, cut);
       row.corner += plan.layout.stride * plan.layout.row_bytes;
-      row.dst += plan.out_width * plan.outputs;
+      row.dst += plan.out_width * plan.outputs * sizeof *dst;
     }
   }
 }
 
-template <class Counts>
-void bit_convolution(const BitPlan& plan, const unsigned char* planes, size_t images, size_t first_row,
-                     size_t last_row, float* dst) {
-  const auto run = plan.layout.lane_bytes == 2 ? run_block<PairLane<Counts>> : run_block<WholeLane<Counts>>;
+template <class Counts, class Results>
+void convolve(const BitPlan& plan, const unsigned char* planes, size_t images, size_t first_row,
+              size_t last_row, typename Results::Value* dst) {
+  const auto run = plan.layout.lane_bytes == 2 ? run_block<PairLane<Counts>, Results>
+                                               : run_block<WholeLane<Counts>, Results>;
   for (size_t image = 0; image < images; ++image) {
     for (size_t o = 0; o < plan.outputs; o += kBlock) run(plan, planes, o, first_row, last_row, dst);
     planes += plan.layout.image_bytes;
@@ -277,7 +319,8 @@ double popcount_burn(size_t iterations) {
 
 template <class Counts>
 void fill(Kernels& set) {
-  set.bit_convolution = bit_convolution<Counts>;
+  set.bit_convolution = convolve<Counts, FloatResults>;
+  set.bit_convolution_shorts = convolve<Counts, ShortResults>;
   set.popcount_burn = popcount_burn<Counts>;
 }
 

@@ -105,6 +105,13 @@ void from_signed_bytes(const unsigned char* x, float* y, size_t size) {
   });
 }
 
+void from_shorts(const short* x, float* y, size_t size) {
+  for_each_column(size, [&](auto at, size_t i) {
+    const __m256i values = _mm256_maskz_loadu_epi16(at.lanes(), x + i);
+    at.store(y + i, _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(values)));
+  });
+}
+
 // As the reference's rounded(), before the upper half is taken. The instruction for it, vcvtneps2bf16, takes
 // denormals for 0.
 __m512i rounded(__m512 value) {
@@ -192,6 +199,7 @@ void fill_elementwise(Kernels& set) {
   set.to_bytes = to_bytes;
   set.from_unsigned_bytes = from_unsigned_bytes;
   set.from_signed_bytes = from_signed_bytes;
+  set.from_shorts = from_shorts;
   set.to_bfloat16 = to_bfloat16;
   set.from_bfloat16 = from_bfloat16;
   set.bfloat16_from_unsigned_bytes = bfloat16_from_unsigned_bytes;

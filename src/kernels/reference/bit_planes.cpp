@@ -66,26 +66,42 @@ std::uint32_t count(const BitPlan& plan, const PlaneTerm& term, const unsigned c
   return acc;
 }
 
+/// One output: of the window at `corner`, in row y and column x.
+float output(const BitPlan& plan, const unsigned char* corner, std::size_t y, std::size_t x, std::size_t o) {
+  float sum = 0;
+  for (std::size_t t = 0; t < plan.term_count; ++t) {
+    const PlaneTerm& term = plan.terms[t];
+    const float acc = static_cast<float>(count(plan, term, corner, o / 16 * plan.block_size + o % 16));
+    const float r = plan.factor * acc + term.bias[plan.row_classes[y] + plan.column_classes[x] + o];
+    const float scaled = term.scales == nullptr ? r : term.scales[o] * r;
+    sum = t == 0 ? scaled : sum + scaled;
+  }
+  return sum;
+}
+
+template <class Value>
+void convolve(const BitPlan& plan, const unsigned char* planes, std::size_t images, std::size_t first_row,
+              std::size_t last_row, Value* dst) {
+  const PlaneLayout& l = plan.layout;
+  const std::size_t row_size = plan.out_width * plan.outputs;
+  for (std::size_t image = 0; image < images; ++image)
+    for (std::size_t y = first_row; y < last_row; ++y) {
+      const unsigned char* row = planes + image * l.image_bytes + y * l.stride * l.row_bytes;
+      Value* to = dst + (image * plan.out_height + y - first_row) * row_size;
+      for (std::size_t x = 0; x < plan.out_width; ++x)
+        for (std::size_t o = 0; o < plan.outputs; ++o)
+          *to++ = static_cast<Value>(output(plan, row + x * l.lane_bytes, y, x, o));
+    }
+}
+
 void bit_convolution(const BitPlan& plan, const unsigned char* planes, std::size_t images,
                      std::size_t first_row, std::size_t last_row, float* dst) {
-  const PlaneLayout& l = plan.layout;
-  for (std::size_t image = 0; image < images; ++image)
-    for (std::size_t y = first_row; y < last_row; ++y)
-      for (std::size_t x = 0; x < plan.out_width; ++x)
-        for (std::size_t o = 0; o < plan.outputs; ++o) {
-          const unsigned char* corner =
-              planes + image * l.image_bytes + y * l.stride * l.row_bytes + x * l.lane_bytes;
-          float& to =
-              dst[((image * plan.out_height + y - first_row) * plan.out_width + x) * plan.outputs + o];
-          for (std::size_t t = 0; t < plan.term_count; ++t) {
-            const PlaneTerm& term = plan.terms[t];
-            const float acc =
-                static_cast<float>(count(plan, term, corner, o / 16 * plan.block_size + o % 16));
-            const float r = plan.factor * acc + term.bias[plan.row_classes[y] + plan.column_classes[x] + o];
-            const float scaled = term.scales == nullptr ? r : term.scales[o] * r;
-            to = t == 0 ? scaled : to + scaled;
-          }
-        }
+  convolve(plan, planes, images, first_row, last_row, dst);
+}
+
+void bit_convolution_shorts(const BitPlan& plan, const unsigned char* planes, std::size_t images,
+                            std::size_t first_row, std::size_t last_row, short* dst) {
+  convolve(plan, planes, images, first_row, last_row, dst);
 }
 
 double popcount_burn(std::size_t iterations) {
@@ -106,6 +122,7 @@ void fill_bit_planes(Kernels& set) {
   set.pack_floats = pack_floats;
   set.pack_signs = pack_signs;
   set.bit_convolution = bit_convolution;
+  set.bit_convolution_shorts = bit_convolution_shorts;
   set.popcount_burn = popcount_burn;
 }
 

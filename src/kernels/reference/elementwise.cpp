@@ -83,6 +83,10 @@ void bfloat16_from_signed_bytes(const unsigned char* x, unsigned short* y, std::
   for (std::size_t i = 0; i < size; ++i) y[i] = rounded(static_cast<float>(static_cast<signed char>(x[i])));
 }
 
+void from_shorts(const short* x, float* y, std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) y[i] = static_cast<float>(x[i]);
+}
+
 bool all_finite(const float* x, std::size_t size) {
   return std::all_of(x, x + size, [](float value) { return std::isfinite(value); });
 }
@@ -112,6 +116,7 @@ void fill_elementwise(Kernels& set) {
   set.to_bytes = to_bytes;
   set.from_unsigned_bytes = from_unsigned_bytes;
   set.from_signed_bytes = from_signed_bytes;
+  set.from_shorts = from_shorts;
   set.to_bfloat16 = to_bfloat16;
   set.from_bfloat16 = from_bfloat16;
   set.bfloat16_from_unsigned_bytes = bfloat16_from_unsigned_bytes;
