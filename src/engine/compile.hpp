@@ -11,6 +11,7 @@
 #include "engine/parameters.hpp"
 #include "engine/program.hpp"
 #include "engine/steps.hpp"
+#include "engine/threshold_step.hpp"
 #include "kernels/bit_convolution.hpp"
 
 namespace qtrain::engine {
@@ -65,6 +66,7 @@ struct Compiled {
   Program program;
   TensorId logits = -1;                            ///< [images][classes], kept
   std::vector<std::pair<int, TensorId>> partials;  ///< weight slot, this shard's gradient
+  std::vector<ThresholdForward*> thresholds;       ///< to be prepared before an evaluation
 };
 
 /// Lowers the graph to steps for shards of `images` images.

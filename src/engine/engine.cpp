@@ -179,6 +179,9 @@ void Engine::Impl::evaluate_pass(std::span<const float> images, const std::int32
   Compiled* full = full_program(count, evaluation());
   Compiled* rest = short_program(count, evaluation());
   for (Affine& affine : shared.affines) affine.prepare_evaluation();
+  for (const Compiled* compiled : {full, rest})
+    if (compiled != nullptr)
+      for (ThresholdForward* step : compiled->thresholds) step->prepare();
   full->program.run({images.data(), labels, count}, rest != nullptr ? &rest->program : nullptr, machine);
 }
 

@@ -210,19 +210,38 @@ int Lowering::elementwise(const std::string& name, std::vector<Result::Term> ter
   Value dst = make_value(name, value(terms[0].value).desc);
   dst.unit = unit != nullptr && unit->quantizer ? unit : nullptr;
   for (const auto& term : terms) dst.needs_gradient |= value(term.value).needs_gradient;
-  const std::vector<Operand> operands = operands_of(terms, name);
-  const bool by_rows = std::ranges::any_of(operands, [](const Operand& o) { return o.product.has_value(); });
-  const TensorId tiles =
-      program().tensor(name + " tiles", by_rows ? row_tiles_bytes(operands) : tiles_bytes(dst.layout));
-  auto step = elementwise_forward(name, operands, unit, tiles, dst.layout);
-  dst.producer = step.get();
-  program().step(std::move(step));
+  emit_elementwise(name, terms, unit, dst);
   Node node{.kind = Node::Kind::elementwise, .name = name};
   node.dst = add_value(std::move(dst));
   node.terms = std::move(terms);
   node.unit = unit;
   nodes_.push_back(std::move(node));
   return nodes_.back().dst;
+}
+
+void Lowering::emit_elementwise(const std::string& name, const std::vector<Result::Term>& terms,
+                                ActivationUnit* unit, Value& dst) {
+  const std::vector<Operand> operands = operands_of(terms, name);
+  const ActivationUnit* added = nullptr;
+  for (std::size_t k = 0; k < terms.size(); ++k)
+    if (!operands[k].product && !value(terms[k].value).averaged) added = value(terms[k].value).unit;
+  if (!training_ && has_thresholds(operands, added, unit)) {
+    const Storage storage =
+        unit->quantizer->lowest_code() < 0 ? Storage::signed_byte : Storage::unsigned_byte;
+    const Stored codes{program().values(name, dst.layout.size(), storage), storage};
+    dst.put(codes);
+    auto step = threshold_forward(name, operands, *unit, codes, dst.layout);
+    out_->thresholds.push_back(step.get());
+    dst.producer = step.get();
+    program().step(std::move(step));
+    return;
+  }
+  const bool by_rows = std::ranges::any_of(operands, [](const Operand& o) { return o.product.has_value(); });
+  const TensorId tiles =
+      program().tensor(name + " tiles", by_rows ? row_tiles_bytes(operands) : tiles_bytes(dst.layout));
+  auto step = elementwise_forward(name, operands, unit, tiles, dst.layout);
+  dst.producer = step.get();
+  program().step(std::move(step));
 }
 
 std::vector<Operand> Lowering::operands_of(const std::vector<Result::Term>& terms, const std::string& name) {

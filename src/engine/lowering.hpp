@@ -157,6 +157,10 @@ class Lowering {
   /// The tensor in that storage: a new one where its own is another.
   TensorId converted(const Stored& src, Storage storage, std::size_t size, const std::string& name);
 
+  /// Emits the pass that computes `dst` from operands: the one place that knows which passes there are.
+  void emit_elementwise(const std::string& name, const std::vector<Result::Term>& terms, ActivationUnit* unit,
+                        Value& dst);
+
   std::vector<Operand> operands_of(const std::vector<Result::Term>& terms, const std::string& name);
 
   void lower_add(int id, const model::Layer& layer);

@@ -153,18 +153,6 @@ struct RowTiles {
         rows(std::clamp<std::size_t>(kRowTileSize / (width * g.outputs), 1, height)) {}
 };
 
-/// Packs the product's n-th image.
-void pack(const RunContext& context, const BitProduct& product, std::size_t n) {
-  const kernels::BitGeometry& g = product.convolution->geometry();
-  const std::byte* src =
-      context.raw(product.src.tensor) + n * g.height * g.width * g.channels * size_of(product.src.storage);
-  auto* planes = reinterpret_cast<unsigned char*>(context.raw(product.planes));
-  if (product.src.storage == Storage::float32)
-    product.convolution->pack(reinterpret_cast<const float*>(src), 1, planes);
-  else
-    product.convolution->pack(reinterpret_cast<const unsigned char*>(src), 1, planes);
-}
-
 class BitProductStep final : public Step {
  public:
   BitProductStep(const std::string& name, StepKind kind, const BitProduct& product, const Stored& dst)
@@ -425,6 +413,17 @@ class Propagated final : public Step {
 };
 
 }  // namespace
+
+void pack(const RunContext& context, const BitProduct& product, std::size_t n) {
+  const kernels::BitGeometry& g = product.convolution->geometry();
+  const std::byte* src =
+      context.raw(product.src.tensor) + n * g.height * g.width * g.channels * size_of(product.src.storage);
+  auto* planes = reinterpret_cast<unsigned char*>(context.raw(product.planes));
+  if (product.src.storage == Storage::float32)
+    product.convolution->pack(reinterpret_cast<const float*>(src), 1, planes);
+  else
+    product.convolution->pack(reinterpret_cast<const unsigned char*>(src), 1, planes);
+}
 
 std::size_t tiles_bytes(const Layout& layout) {
   return 4 * tile_pixels(layout) * layout.lanes * sizeof(float);

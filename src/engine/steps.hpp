@@ -80,6 +80,9 @@ std::size_t row_tiles_bytes(const std::vector<Operand>& operands);
 std::unique_ptr<Step> convert_step(const std::string& name, const Stored& src, const Stored& dst,
                                    std::size_t size);
 
+/// Packs the product's n-th image.
+void pack(const RunContext& context, const BitProduct& product, std::size_t n);
+
 /// dst = the product: floats or 16-bit integers.
 std::unique_ptr<Step> bit_product_step(const std::string& name, StepKind kind, const BitProduct& product,
                                        const Stored& dst);

@@ -112,6 +112,11 @@ class BitConvolution {
   void run(const unsigned char* planes, std::size_t images, short* dst) const {
     run(planes, images, 0, plan_.out_height, dst);
   }
+  /// One image to codes of two levels, where 16 bits hold every result: see Kernels::bit_convolution_codes.
+  void run(const BitThresholds& thresholds, const unsigned char* planes, const unsigned char* added,
+           unsigned char* dst) const {
+    kernels_.bit_convolution_codes(plan_, thresholds, planes, added, dst);
+  }
 
  private:
   /// Output rows, or columns, whose windows reach the same taps: [first, last) of the kernel.

@@ -8,6 +8,7 @@ namespace qtrain::kernels {
 
 struct PlaneLayout;  // bit_planes.hpp
 struct BitPlan;
+struct BitThresholds;
 
 /// One set of kernels: pure functions on plain pointers. All sets give the same bits (additions in the stated
 /// order, no fused multiply-add; only which NaN a NaN is stays open), so the choice of ISA is a matter of
@@ -113,6 +114,10 @@ struct Kernels {
   /// The same as 16-bit integers, where every r fits one; a single term without scales.
   void (*bit_convolution_shorts)(const BitPlan& plan, const unsigned char* planes, std::size_t images,
                                  std::size_t first_row, std::size_t last_row, short* dst);
+  /// Of one packed image, the codes of two levels that BitThresholds makes of every r: dst and `added` (null:
+  /// none) are [out_height][out_width][outputs]. A single term without scales, r of 16 bits.
+  void (*bit_convolution_codes)(const BitPlan& plan, const BitThresholds& thresholds,
+                                const unsigned char* planes, const unsigned char* added, unsigned char* dst);
   /// Runs independent xor-popcount-add chains in registers; returns bits done. For measuring the machine's
   /// peak.
   double (*popcount_burn)(std::size_t iterations);

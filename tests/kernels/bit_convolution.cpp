@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 #include "base/error.hpp"
@@ -10,6 +11,37 @@
 
 namespace qtrain::kernels {
 namespace {
+
+/// "" if the codes by random thresholds, with and without an added tensor, are those of `expected`.
+std::string code_fault(const BitCase& c, const BitConvolution& convolution, const unsigned char* planes,
+                       const std::vector<float>& expected) {
+  RandomStream random(21, Purpose::test);
+  const std::size_t outputs = c.geometry.outputs, padded = (outputs + 15) / 16 * 16;
+  std::vector<std::int32_t> thresholds(2 * padded);
+  for (std::int32_t& t : thresholds) {
+    t = static_cast<std::int32_t>(expected[random.below(static_cast<std::uint32_t>(expected.size()))]);
+    if (random.below(8) == 0) t = std::numeric_limits<std::int32_t>::min();
+  }
+  std::vector<std::uint16_t> flipped(2 * padded / 16);
+  for (std::uint16_t& bits : flipped) bits = static_cast<std::uint16_t>(random.bits());
+  const BitThresholds all{thresholds.data(), flipped.data(), padded, 0xFF, 3};
+  const std::size_t size = expected.size() / c.images;
+  std::vector<unsigned char> added(size);
+  for (unsigned char& code : added) code = static_cast<unsigned char>(random.below(2));
+  for (const bool adds : {false, true}) {
+    GuardedBytes codes(size);
+    convolution.run(all, planes, adds ? added.data() : nullptr, codes.data());
+    if (!codes.intact()) return "writes beyond its codes";
+    const std::vector<unsigned char> got = codes.values();
+    for (std::size_t i = 0; i < size; ++i) {
+      const std::size_t at = (adds && added[i] != 0 ? padded : 0) + i % outputs;
+      const bool high =
+          (expected[i] >= static_cast<float>(thresholds[at])) != ((flipped[at / 16] >> at % 16 & 1) != 0);
+      if (got[i] != (high ? all.high : all.low)) return "gives other codes";
+    }
+  }
+  return "";
+}
 
 /// "" if every set gives exactly `expected` and writes nowhere else, else what is wrong.
 std::string fault(const BitCase& c, const std::vector<int>& weights, const std::vector<int>& activations,
@@ -30,6 +62,8 @@ std::string fault(const BitCase& c, const std::vector<int>& weights, const std::
     convolution.run(planes.data(), c.images, shorts.data());
     if (!shorts.intact()) return std::string(set->isa) + " writes beyond 16-bit dst";
     if (!std::ranges::equal(shorts.values(), expected)) return std::string(set->isa) + " differs in 16 bits";
+    const std::string codes = code_fault(c, convolution, planes.data(), expected);
+    if (!codes.empty()) return std::string(set->isa) + " " + codes;
   }
   return "";
 }

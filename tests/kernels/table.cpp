@@ -15,7 +15,7 @@ bool is_complete(const Kernels& k) {
          k.window && k.sign && k.to_bfloat16 && k.from_bfloat16 && k.bfloat16_from_unsigned_bytes &&
          k.bfloat16_from_signed_bytes && k.all_finite && k.multiply_add_burn && k.pack_bytes &&
          k.pack_floats && k.pack_signs && k.from_shorts && k.bit_convolution && k.bit_convolution_shorts &&
-         k.popcount_burn;
+         k.bit_convolution_codes && k.popcount_burn;
 }
 
 std::string refusal(const char* isa) {

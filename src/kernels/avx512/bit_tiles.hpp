@@ -39,6 +39,10 @@ struct TileRow {
   const unsigned char* corner;  ///< of the window of column 0
   const float* bias;
   unsigned char* dst;  ///< of column 0
+
+  const BitThresholds* thresholds;
+  size_t block;                ///< which, of outputs
+  const unsigned char* added;  ///< of column 0; null: none
 };
 
 template <size_t kIndex>
@@ -109,7 +113,7 @@ struct PairLane {
 struct FloatResults {
   using Value = float;
   template <class Lane, size_t kPixel>
-  static void store(Value* dst, __m512i sums, const typename Lane::Bias& bias) {
+  static void store(const TileRow& /*row*/, Value* dst, __m512i sums, const typename Lane::Bias& bias) {
     _mm512_storeu_ps(dst, Lane::template floats<kPixel>(sums, bias));
   }
   template <class Lane, size_t kPixel>
@@ -126,7 +130,7 @@ struct FloatResults {
 struct ShortResults {
   using Value = short;
   template <class Lane, size_t kPixel>
-  static void store(Value* dst, __m512i sums, const typename Lane::Bias& bias) {
+  static void store(const TileRow& /*row*/, Value* dst, __m512i sums, const typename Lane::Bias& bias) {
     const __m256i r = _mm512_cvtepi32_epi16(Lane::template integers<kPixel>(sums, bias));
     __builtin_memcpy(dst, &r, sizeof r);
   }
@@ -134,6 +138,40 @@ struct ShortResults {
   static void store_some(const TileRow& row, Value* dst, __m512i sums, const typename Lane::Bias& bias) {
     _mm512_mask_cvtepi32_storeu_epi16(dst, first_lanes(row.block_outputs),
                                       Lane::template integers<kPixel>(sums, bias));
+  }
+};
+
+/// Results as codes of two levels.
+struct CodeResults {
+  using Value = unsigned char;
+  static __mmask16 high(const TileRow& row, size_t added, __m512i r) {
+    const BitThresholds& t = *row.thresholds;
+    const size_t first = added * t.padded_outputs + row.block * kBlock;
+    const __mmask16 above = _mm512_cmpge_epi32_mask(r, _mm512_loadu_si512(t.thresholds + first));
+    return _kxor_mask16(above, t.flipped[first / kBlock]);
+  }
+  template <class Lane, size_t kPixel>
+  static __m128i codes(const TileRow& row, const Value* dst, __m512i sums, const typename Lane::Bias& bias,
+                       __mmask16 lanes) {
+    const __m512i r = Lane::template integers<kPixel>(sums, bias);
+    __mmask16 ones = high(row, 0, r);
+    if (row.added != nullptr) {
+      const __m128i added = _mm_maskz_loadu_epi8(lanes, row.added + (dst - row.dst));
+      const __mmask16 plus = _mm_test_epi8_mask(added, added);
+      ones = _kor_mask16(_kandn_mask16(plus, ones), _kand_mask16(plus, high(row, 1, r)));
+    }
+    return _mm_mask_blend_epi8(ones, _mm_set1_epi8(static_cast<char>(row.thresholds->low)),
+                               _mm_set1_epi8(static_cast<char>(row.thresholds->high)));
+  }
+  template <class Lane, size_t kPixel>
+  static void store(const TileRow& row, Value* dst, __m512i sums, const typename Lane::Bias& bias) {
+    const __m128i r = codes<Lane, kPixel>(row, dst, sums, bias, first_lanes(kBlock));
+    __builtin_memcpy(dst, &r, sizeof r);
+  }
+  template <class Lane, size_t kPixel>
+  static void store_some(const TileRow& row, Value* dst, __m512i sums, const typename Lane::Bias& bias) {
+    const __mmask16 lanes = first_lanes(row.block_outputs);
+    _mm_mask_storeu_epi8(dst, lanes, codes<Lane, kPixel>(row, dst, sums, bias, lanes));
   }
 };
 
@@ -166,7 +204,7 @@ template <class Lane, class Results, bool kOneClass, size_t kUnits>
   for_each_index<kUnits>([&](auto u) __attribute__((always_inline)) {
     for_each_index<Lane::kPixels>([&](auto pixel) __attribute__((always_inline)) {
       const Bias bias = kOneClass ? common : Bias(row.bias + *classes++, row.factor);
-      Results::template store<Lane, pixel.value>(dst, sums[u.value], bias);
+      Results::template store<Lane, pixel.value>(row, dst, sums[u.value], bias);
       dst += outputs;
     });
   });
@@ -179,6 +217,8 @@ void tile(const TileRow& row, size_t x) {
   const size_t word_count = row.word_count;
   const unsigned char* start = row.corner + x * (kUnitBytes / Lane::kPixels);
   __m512i sums[kUnits];
+  for_each_index<kUnits>([&](auto u)
+                             __attribute__((always_inline)) { sums[u.value] = _mm512_setzero_si512(); });
   for (size_t j = 0; j < row.product_count; ++j) {
     const PlaneProduct& product = row.products[j];
     const unsigned char* corner = start + product.plane_offset;
@@ -252,7 +292,8 @@ void run_row(const TileRow& row, const Tile* tiles, const Cut& cut) {
 /// Rows of one image and one block, all terms.
 template <class Lane, class Results>
 void run_block(const BitPlan& plan, const unsigned char* image, size_t output, size_t first_row,
-               size_t last_row, typename Results::Value* dst) {
+               size_t last_row, typename Results::Value* dst, const BitThresholds* thresholds,
+               const unsigned char* added) {
   const Cut cut = cut_row<Lane>(plan.out_width);
   const Tile* tiles = plan.masks == nullptr ? kTiles<Lane, Results, false> : kTiles<Lane, Results, true>;
   const size_t weights = output / kBlock * plan.block_size;
@@ -274,26 +315,44 @@ void run_block(const BitPlan& plan, const unsigned char* image, size_t output, s
                 .add = t > 0,
                 .corner = image + first_row * plan.layout.stride * plan.layout.row_bytes,
                 .bias = nullptr,
-                .dst = reinterpret_cast<unsigned char*>(dst + output)};
+                .dst = reinterpret_cast<unsigned char*>(dst + output),
+                .thresholds = thresholds,
+                .block = output / kBlock,
+                .added = added == nullptr ? nullptr : added + output};
     for (size_t y = first_row; y < last_row; ++y) {
       row.bias = term.bias + plan.row_classes[y] + output;
       run_row<Lane>(row, tiles, cut);
       row.corner += plan.layout.stride * plan.layout.row_bytes;
       row.dst += plan.out_width * plan.outputs * sizeof *dst;
+      if (row.added != nullptr) row.added += plan.out_width * plan.outputs;
     }
   }
 }
 
 template <class Counts, class Results>
+constexpr auto* block_runner(const BitPlan& plan) {
+  return plan.layout.lane_bytes == 2 ? run_block<PairLane<Counts>, Results>
+                                     : run_block<WholeLane<Counts>, Results>;
+}
+
+template <class Counts, class Results>
 void convolve(const BitPlan& plan, const unsigned char* planes, size_t images, size_t first_row,
               size_t last_row, typename Results::Value* dst) {
-  const auto run = plan.layout.lane_bytes == 2 ? run_block<PairLane<Counts>, Results>
-                                               : run_block<WholeLane<Counts>, Results>;
+  const auto run = block_runner<Counts, Results>(plan);
   for (size_t image = 0; image < images; ++image) {
-    for (size_t o = 0; o < plan.outputs; o += kBlock) run(plan, planes, o, first_row, last_row, dst);
+    for (size_t o = 0; o < plan.outputs; o += kBlock)
+      run(plan, planes, o, first_row, last_row, dst, nullptr, nullptr);
     planes += plan.layout.image_bytes;
     dst += plan.out_height * plan.out_width * plan.outputs;
   }
+}
+
+template <class Counts>
+void convolve_to_codes(const BitPlan& plan, const BitThresholds& thresholds, const unsigned char* planes,
+                       const unsigned char* added, unsigned char* dst) {
+  const auto run = block_runner<Counts, CodeResults>(plan);
+  for (size_t o = 0; o < plan.outputs; o += kBlock)
+    run(plan, planes, o, 0, plan.out_height, dst, &thresholds, added);
 }
 
 // As many chains as leave the compiler a register each for their next link.
@@ -321,6 +380,7 @@ template <class Counts>
 void fill(Kernels& set) {
   set.bit_convolution = convolve<Counts, FloatResults>;
   set.bit_convolution_shorts = convolve<Counts, ShortResults>;
+  set.bit_convolution_codes = convolve_to_codes<Counts>;
   set.popcount_burn = popcount_burn<Counts>;
 }
 

@@ -104,6 +104,20 @@ void bit_convolution_shorts(const BitPlan& plan, const unsigned char* planes, st
   convolve(plan, planes, images, first_row, last_row, dst);
 }
 
+void bit_convolution_codes(const BitPlan& plan, const BitThresholds& t, const unsigned char* planes,
+                           const unsigned char* added, unsigned char* dst) {
+  for (std::size_t y = 0; y < plan.out_height; ++y)
+    for (std::size_t x = 0; x < plan.out_width; ++x)
+      for (std::size_t o = 0; o < plan.outputs; ++o) {
+        const unsigned char* corner = planes + y * plan.layout.stride * plan.layout.row_bytes;
+        const float r = output(plan, corner + x * plan.layout.lane_bytes, y, x, o);
+        const std::size_t own = added != nullptr && *added++ != 0 ? t.padded_outputs : 0;
+        const bool above = static_cast<std::int32_t>(r) >= t.thresholds[own + o];
+        const bool flipped = (t.flipped[(own + o) / 16] >> o % 16 & 1) != 0;
+        *dst++ = above != flipped ? t.high : t.low;
+      }
+}
+
 double popcount_burn(std::size_t iterations) {
   const volatile std::uint64_t unknown = 0x5555;
   const std::uint64_t x = unknown;
@@ -123,6 +137,7 @@ void fill_bit_planes(Kernels& set) {
   set.pack_signs = pack_signs;
   set.bit_convolution = bit_convolution;
   set.bit_convolution_shorts = bit_convolution_shorts;
+  set.bit_convolution_codes = bit_convolution_codes;
   set.popcount_burn = popcount_burn;
 }
 
