@@ -22,6 +22,7 @@ test: build
 test-isa: build  ## every test on each instruction set that this machine has
 	@$(INSTALL) test
 	QTRAIN_ISA=reference $(CTEST) build
+	! grep -qw avx2 /proc/cpuinfo || QTRAIN_ISA=avx2 $(CTEST) build
 	! grep -qw avx512vl /proc/cpuinfo || QTRAIN_ISA=avx512bw $(CTEST) build
 	! grep -qw avx512_bitalg /proc/cpuinfo || QTRAIN_ISA=avx512 $(CTEST) build
 

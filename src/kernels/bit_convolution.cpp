@@ -14,6 +14,7 @@ constexpr std::size_t kBlock = 16;  ///< outputs
 constexpr double kExactInFloat = 1 << 24;
 constexpr double kBeyondShort = 1 << 15;
 constexpr int kMostPlanes = 8;
+constexpr int kMostOfByte = 255;
 
 std::size_t round_up(std::size_t value, std::size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -56,6 +57,9 @@ std::string BitConvolution::refusal(const BitGeometry& g, const BitWeights& weig
                        kMostPlanes);
   if (activations.step != 1 && activations.step != 2)
     return fmt::format("activations go in steps of {}, must be 1 or 2", activations.step);
+  if (activations.step * most(activations.planes, false) > kMostOfByte)
+    return fmt::format("activations of {} planes in steps of {} do not fit a byte", activations.planes,
+                       activations.step);
   const double largest = largest_sum(g, weights, activations);
   if (largest > kExactInFloat) return fmt::format("sums may reach {}, must stay within 2^24", largest);
   return "";

@@ -1,8 +1,8 @@
 #pragma once
 #include <cstddef>
 
-// No include with functions and no inline function here: sources built with AVX-512 flags include this
-// header, and an inline function compiled there could be linked into code that runs on any CPU.
+// No include with functions and no inline function here: sources built with flags for newer CPUs include
+// this header, and an inline function compiled there could be linked into code that runs on any CPU.
 
 namespace qtrain::kernels {
 
@@ -19,7 +19,7 @@ struct BitThresholds;
 /// a plain one (nchw) lanes = 1. Output may be the same memory as an input, never overlap it otherwise. No
 /// alignment is required.
 struct Kernels {
-  const char* isa;  ///< "reference", "avx512bw", "avx512"
+  const char* isa;  ///< "reference", "avx2", "avx512bw", "avx512"
 
   /// y = z * a[l] + b[l]
   void (*affine)(const float* z, const float* a, const float* b, float* y, std::size_t pixels,

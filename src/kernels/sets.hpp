@@ -14,6 +14,11 @@ void fill_bit_planes(Kernels& set);   ///< pack_*, bit_convolution*, popcount_bu
 void fill_elementwise(Kernels& set);  ///< the others
 }  // namespace reference
 
+namespace avx2 {
+void fill_pack_planes(Kernels& set);      ///< pack_bytes, pack_floats, pack_signs
+void fill_bit_convolution(Kernels& set);  ///< bit_convolution, popcount_burn
+}  // namespace avx2
+
 namespace avx512 {
 void fill_tiles(Kernels& set);
 void fill_sums(Kernels& set);

@@ -21,6 +21,17 @@ const Kernels& reference_set() {
   return kSet;
 }
 
+const Kernels& avx2_set() {
+  static const Kernels kSet = [] {
+    Kernels set = reference_set();
+    set.isa = "avx2";
+    avx2::fill_pack_planes(set);
+    avx2::fill_bit_convolution(set);
+    return set;
+  }();
+  return kSet;
+}
+
 Kernels make_avx512(const char* isa, void (*fill_bit_convolution)(Kernels&)) {
   Kernels set{};
   set.isa = isa;
@@ -43,7 +54,10 @@ const Kernels& avx512_set() {
   return kSet;
 }
 
-/// The instruction sets that src/kernels/avx512/ is compiled for.
+/// The instruction set that src/kernels/avx2/ is compiled for.
+bool cpu_has_avx2() { return __builtin_cpu_supports("avx2") != 0; }
+
+/// Those that src/kernels/avx512/ is compiled for.
 bool cpu_has_avx512bw() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
@@ -55,10 +69,18 @@ bool cpu_has_lane_popcounts() {
          __builtin_cpu_supports("avx512vnni");
 }
 
+/// What the CPU lacks of what the set `isa`, which is not available, needs; "" if there is no such set.
+std::string_view lacking(std::string_view isa) {
+  if (isa == "avx2") return "AVX2";
+  if (isa != "avx512bw" && isa != "avx512") return "";
+  return cpu_has_avx512bw() ? "AVX-512 VPOPCNTDQ, BITALG or VNNI" : "AVX-512 F, BW, DQ or VL";
+}
+
 }  // namespace
 
 std::vector<const Kernels*> available() {
   std::vector<const Kernels*> sets{&reference_set()};
+  if (cpu_has_avx2()) sets.push_back(&avx2_set());
   if (cpu_has_avx512bw()) sets.push_back(&avx512bw_set());
   if (cpu_has_avx512bw() && cpu_has_lane_popcounts()) sets.push_back(&avx512_set());
   return sets;
@@ -70,15 +92,14 @@ const Kernels& choose(std::string_view isa) {
   for (const Kernels* set : sets) {
     if (set->isa == isa) return *set;
   }
-  if (isa == "avx512bw" || isa == "avx512") {
-    fail(ExitCode::usage, "QTRAIN_ISA is '{}', but this CPU lacks AVX-512 {}: unset it or set it to '{}'",
-         isa, cpu_has_avx512bw() ? "VPOPCNTDQ, BITALG or VNNI" : "F, BW, DQ or VL", sets.back()->isa);
+  if (const std::string_view part = lacking(isa); !part.empty()) {
+    fail(ExitCode::usage, "QTRAIN_ISA is '{}', but this CPU lacks {}: unset it or set it to '{}'", isa, part,
+         sets.back()->isa);
   }
-  fail(
-      ExitCode::usage,
-      "QTRAIN_ISA is '{}', must be 'reference', 'avx512bw' or 'avx512': correct it, or unset it for the best "
-      "one",
-      isa);
+  fail(ExitCode::usage,
+       "QTRAIN_ISA is '{}', must be 'reference', 'avx2', 'avx512bw' or 'avx512': correct it, or unset it for "
+       "the best one",
+       isa);
 }
 
 const Kernels& active() {

@@ -46,15 +46,15 @@ std::string code_fault(const BitCase& c, const BitConvolution& convolution, cons
 /// "" if every set gives exactly `expected` and writes nowhere else, else what is wrong.
 std::string fault(const BitCase& c, const std::vector<int>& weights, const std::vector<int>& activations,
                   const std::vector<float>& expected) {
-  const std::vector<unsigned char> bytes = bytes_of(activations);
+  const std::vector<unsigned char> bytes = after_one(bytes_of(activations));
   for (const Kernels* set : available()) {
     BitConvolution convolution(c.geometry, c.weights, c.activations, *set);
     convolution.pack_weights(floats_of(weights));
     GuardedBytes planes(c.images * convolution.image_bytes());
-    convolution.pack(bytes.data(), c.images, planes.data());
+    convolution.pack(bytes.data() + 1, c.images, planes.data());
     if (!planes.intact()) return std::string(set->isa) + " packs beyond its planes";
     Guarded<float> dst(expected.size());
-    convolution.run(planes.data(), c.images, dst.data());
+    convolution.run(after_one(planes.values()).data() + 1, c.images, dst.data());
     if (!dst.intact()) return std::string(set->isa) + " writes beyond dst";
     if (dst.values() != expected) return std::string(set->isa) + " differs";
     if (!convolution.fits_shorts()) continue;
@@ -166,20 +166,24 @@ TEST_CASE("bit convolution: random geometries") {
   }
 }
 
-TEST_CASE("bit convolution: sums at the limits of 16-bit lanes and of float") {
+TEST_CASE("bit convolution: sums at the limits of bytes, of 16-bit lanes and of float") {
   struct Extreme {
     BitGeometry geometry;
     int weight_planes, planes;
     std::size_t lane_bytes;
   };
   // 2^15 - 1 = 32,767 is the largest sum of a 16-bit lane: 3 * 10,922 = 32,766 of 1 x 2 bits fit, 3 * 10,923
-  // do not; so do 15 * 15 * 144 = 32,400 of 4 x 4 bits.
+  // do not; so do 15 * 15 * 144 = 32,400 of 4 x 4 bits. Counts of the bytes of 31 words fit a byte,
+  // 31 * 8 = 248, those of 32 do not: windows of 31, 32, 33 and 576 words.
   for (const auto& [geometry, w, a, lane_bytes] :
        {Extreme{{3, 4, 16, 16, 3}, 4, 4, 2}, Extreme{{1, 2, 10922, 3}, 1, 2, 2},
         Extreme{{1, 2, 10923, 3}, 1, 2, 4}, Extreme{{1, 2, 32752, 3}, 1, 1, 2},
         Extreme{{1, 2, 32784, 3}, 1, 1, 4}, Extreme{{4, 5, 16, 16, 4}, 8, 8, 4},
         Extreme{{1, 3, 258, 17}, 8, 8, 4}, Extreme{{4, 4, 4112, 3, 4}, 8, 1, 4},
-        Extreme{{4, 4, 4112, 3, 4}, 1, 8, 4}, Extreme{{1, 2, 65535, 2}, 1, 1, 4}})
+        Extreme{{4, 4, 4112, 3, 4}, 1, 8, 4}, Extreme{{1, 2, 65535, 2}, 1, 1, 4},
+        Extreme{{1, 2, 496, 3}, 1, 1, 2}, Extreme{{1, 2, 528, 3}, 1, 1, 2}, Extreme{{1, 2, 992, 17}, 1, 1, 4},
+        Extreme{{1, 2, 1024, 17}, 1, 1, 4}, Extreme{{1, 2, 1056, 17}, 1, 4, 4},
+        Extreme{{3, 4, 2048, 16, 3}, 1, 1, 4}, Extreme{{3, 4, 2048, 16, 3}, 1, 4, 4}})
     for (const int sign : {-1, 1}) {
       const BitCase c{geometry, {w}, {a}};
       CAPTURE(geometry.channels);

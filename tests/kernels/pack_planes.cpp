@@ -59,17 +59,17 @@ TEST_CASE("packing: every set gives the reference's bytes, from bytes and from f
     CAPTURE(geometry.stride);
     RandomStream random(30, Purpose::test);
     const std::vector<int> codes = random_activations(c, random);
+    const std::vector<unsigned char> bytes = after_one(bytes_of(codes));
+    const std::vector<float> floats = after_one(floats_of(codes));
     const BitConvolution convolution(geometry, c.weights, activations);
     const std::size_t size = c.images * convolution.image_bytes();
     GuardedBytes expected(size);
-    reference_kernels().pack_bytes(convolution.layout(), bytes_of(codes).data(), c.images, expected.data());
+    reference_kernels().pack_bytes(convolution.layout(), bytes.data() + 1, c.images, expected.data());
     for (const Kernels* set : available()) {
       CAPTURE(std::string(set->isa));
       GuardedBytes from_bytes(size), from_floats(size);
-      const std::vector<unsigned char> bytes = bytes_of(codes);
-      Guarded<float> floats(floats_of(codes));
-      set->pack_bytes(convolution.layout(), bytes.data(), c.images, from_bytes.data());
-      set->pack_floats(convolution.layout(), floats.data(), c.images, from_floats.data());
+      set->pack_bytes(convolution.layout(), bytes.data() + 1, c.images, from_bytes.data());
+      set->pack_floats(convolution.layout(), floats.data() + 1, c.images, from_floats.data());
       CHECK(from_bytes.values() == expected.values());
       CHECK(from_floats.values() == expected.values());
       CHECK(from_bytes.intact());
@@ -81,16 +81,16 @@ TEST_CASE("packing: every set gives the reference's bytes, from bytes and from f
 TEST_CASE("packing: signs are those of the sign kernel, zeros and NaN being +1") {
   for (const std::size_t channels : {1U, 15U, 16U, 32U, 33U, 64U, 100U}) {
     const BitCase c{{3, 8, channels, 1, 3, 1, 1}, {1}, {1, -1, 2}, WeightKind::odd, 2};
-    Guarded<float> x(special_values(input_count(c), 1));
+    const std::vector<float> x = after_one(special_values(input_count(c), 1));
     std::vector<float> signs(input_count(c));
-    reference_kernels().sign(x.data(), signs.data(), signs.size());
+    reference_kernels().sign(x.data() + 1, signs.data(), signs.size());
     const BitConvolution convolution(c.geometry, c.weights, c.activations);
     GuardedBytes expected(c.images * convolution.image_bytes());
     reference_kernels().pack_floats(convolution.layout(), signs.data(), c.images, expected.data());
     for (const Kernels* set : available()) {
       CAPTURE(set->isa);
       GuardedBytes planes(c.images * convolution.image_bytes());
-      set->pack_signs(convolution.layout(), x.data(), c.images, planes.data());
+      set->pack_signs(convolution.layout(), x.data() + 1, c.images, planes.data());
       CHECK(planes.values() == expected.values());
       CHECK(planes.intact());
     }

@@ -99,6 +99,15 @@ class Guarded {
   std::size_t size_;
 };
 
+/// One element and `values`, which so start off the allocation's alignment and end where it ends: a sanitizer
+/// notices a read beyond them.
+template <class T>
+std::vector<T> after_one(const std::vector<T>& values) {
+  std::vector<T> all(1 + values.size());
+  std::copy(values.begin(), values.end(), all.begin() + 1);
+  return all;
+}
+
 /// Whether two results have the same bits, a NaN being any NaN.
 template <class T>
 bool same_bits(std::vector<T> a, std::vector<T> b) {

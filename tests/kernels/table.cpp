@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include "base/error.hpp"
 #include "kernels/kernels.hpp"
@@ -11,8 +12,9 @@ namespace {
 
 bool is_complete(const Kernels& k) {
   return k.affine && k.affine_add && k.affine_pair && k.moments && k.products && k.lane_sums &&
-         k.response_norm && k.response_norm_backward && k.add && k.tree_sum && k.relu && k.ceil_codes &&
-         k.window && k.sign && k.to_bfloat16 && k.from_bfloat16 && k.bfloat16_from_unsigned_bytes &&
+         k.response_norm && k.response_norm_backward && k.window_sums && k.add && k.tree_sum && k.relu &&
+         k.ceil_codes && k.window && k.exp_minus && k.sign && k.to_bytes && k.from_unsigned_bytes &&
+         k.from_signed_bytes && k.to_bfloat16 && k.from_bfloat16 && k.bfloat16_from_unsigned_bytes &&
          k.bfloat16_from_signed_bytes && k.all_finite && k.multiply_add_burn && k.pack_bytes &&
          k.pack_floats && k.pack_signs && k.from_shorts && k.bit_convolution && k.bit_convolution_shorts &&
          k.bit_convolution_codes && k.popcount_burn;
@@ -42,25 +44,40 @@ TEST_CASE("sets are complete, the reference first and the best last") {
   }
 }
 
-TEST_CASE("a CPU runs the AVX-512 sets whose instructions it has, and refuses the others") {
-  const bool capable = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  const bool counts = __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bitalg") &&
-                      __builtin_cpu_supports("avx512vnni");
-  const std::string best = !capable ? "reference" : !counts ? "avx512bw" : "avx512";
-  CHECK(std::string(choose("").isa) == best);
-  if (capable) {
-    CHECK((choose("avx512bw").affine != choose("reference").affine));
-    CHECK((choose("avx512bw").bit_convolution != choose("reference").bit_convolution));
-  } else {
-    CHECK(refusal("avx512bw").find("lacks AVX-512 F") != std::string::npos);
-  }
-  if (capable && counts) {
-    CHECK((choose("avx512").affine == choose("avx512bw").affine));
-    CHECK((choose("avx512").bit_convolution != choose("avx512bw").bit_convolution));
-    CHECK((choose("avx512").popcount_burn != choose("avx512bw").popcount_burn));
-  } else {
-    CHECK(refusal("avx512").find("lacks AVX-512") != std::string::npos);
+TEST_CASE("a CPU runs the sets whose instructions it has, the best last, and refuses the others") {
+  const bool avx2 = __builtin_cpu_supports("avx2");
+  const bool avx512bw = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  const bool avx512 = avx512bw && __builtin_cpu_supports("avx512vpopcntdq") &&
+                      __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vnni");
+  std::vector<std::string> expected{"reference"}, names;
+  if (avx2) expected.push_back("avx2");
+  if (avx512bw) expected.push_back("avx512bw");
+  if (avx512) expected.push_back("avx512");
+  for (const Kernels* set : available()) names.emplace_back(set->isa);
+  CHECK(names == expected);
+  CHECK(std::string(choose("").isa) == expected.back());
+  if (!avx2) CHECK(refusal("avx2").find("'avx2', but this CPU lacks AVX2: ") != std::string::npos);
+  if (!avx512bw) CHECK(refusal("avx512bw").find("lacks AVX-512 F") != std::string::npos);
+  if (!avx512) CHECK(refusal("avx512").find("lacks AVX-512") != std::string::npos);
+}
+
+TEST_CASE("sets differ where their instructions help, and are the same elsewhere") {
+  const auto differ_in_bit_planes = [](const Kernels& a, const Kernels& b) {
+    return a.bit_convolution != b.bit_convolution && a.popcount_burn != b.popcount_burn;
+  };
+  const auto sets = available();
+  for (std::size_t i = 1; i < sets.size(); ++i) CHECK(differ_in_bit_planes(*sets[i - 1], *sets[i]));
+  for (const Kernels* set : sets) {
+    const std::string isa = set->isa;
+    CAPTURE(isa);
+    const Kernels& base = choose(isa == "avx512" ? "avx512bw" : "reference");
+    const bool own_packing = isa == "avx2" || isa == "avx512bw", own_others = isa == "avx512bw";
+    CHECK((set->pack_bytes != base.pack_bytes) == own_packing);
+    CHECK((set->pack_floats != base.pack_floats) == own_packing);
+    CHECK((set->pack_signs != base.pack_signs) == own_packing);
+    CHECK((set->affine != base.affine) == own_others);
+    CHECK((set->sign != base.sign) == own_others);
   }
 }
 
@@ -73,7 +90,9 @@ TEST_CASE("the set in use is the one QTRAIN_ISA names") {
 }
 
 TEST_CASE("an unknown ISA is refused with the choices") {
-  CHECK(refusal("avx3").find("'avx3', must be 'reference', 'avx512bw' or 'avx512'") != std::string::npos);
+  CHECK(refusal("avx3").find("'avx3', must be 'reference', 'avx2', 'avx512bw' or 'avx512': ") !=
+        std::string::npos);
+  CHECK(refusal("AVX2").find("must be") != std::string::npos);
   CHECK(refusal("AVX512") != "none");
   CHECK(refusal("reference ") != "none");
 }

@@ -1,64 +1,14 @@
 #pragma once
 #include "kernels/avx512/vectors.hpp"
-#include "kernels/bit_planes.hpp"
+#include "kernels/bit_rows.hpp"
 #include "kernels/sets.hpp"
 
 // The bit-plane convolution over a Counts, which has the popcounts of 16- and 32-bit lanes; each source that
-// includes this supplies its own.
-//
-// A tile is one vector of 16 outputs by up to 8 units of pixels in a row. A lane of 32 bits is one output and
-// one pixel, or, with words of 16 bits, one output and two neighbouring pixels, one in either half: their
-// words are neighbours in memory, so one 32-bit broadcast serves both. Every sum stays in its register and
-// lane; a word of activations is broadcast by the instruction that combines it with the weights. Sums of 16
-// bits are chosen only where they cannot overflow.
+// includes this supplies its own. Vectors are of 16 outputs, every sum stays in its register and lane, and a
+// word of activations is broadcast by the instruction that combines it with the weights.
 
 namespace qtrain::kernels::avx512 {
 namespace {
-
-constexpr size_t kMostUnits = 8;  ///< lanes' worth of pixels in a tile
-constexpr size_t kBlock = 16;     ///< outputs
-constexpr size_t kUnitBytes = 4;  ///< of packed words
-
-/// What a tile needs besides its place: of the term, of the block of outputs, of the row.
-struct TileRow {
-  const size_t* word_offsets;
-  size_t word_count;
-  const PlaneProduct* products;
-  size_t product_count;
-  const size_t* column_classes;
-  size_t width, outputs;
-  float factor;
-  bool one_class;  ///< the bias is that of any column
-
-  const uint32_t* signs;
-  const uint32_t* masks;
-  const float* scales;  ///< null: 1
-  size_t block_outputs;
-  bool add;
-
-  const unsigned char* corner;  ///< of the window of column 0
-  const float* bias;
-  unsigned char* dst;  ///< of column 0
-
-  const BitThresholds* thresholds;
-  size_t block;                ///< which, of outputs
-  const unsigned char* added;  ///< of column 0; null: none
-};
-
-template <size_t kIndex>
-struct Index {
-  static constexpr size_t value = kIndex;
-};
-
-/// body(Index<0>()), ..., body(Index<kCount - 1>()): with indices that are constants an array stays in
-/// registers.
-template <size_t kCount, class Body>
-[[gnu::always_inline]] inline void for_each_index(const Body& body) {
-  if constexpr (kCount > 0) {
-    for_each_index<kCount - 1>(body);
-    body(Index<kCount - 1>{});
-  }
-}
 
 inline __m512i broadcast_word(const unsigned char* at) {
   int word;
@@ -118,7 +68,7 @@ struct FloatResults {
   }
   template <class Lane, size_t kPixel>
   static void store_some(const TileRow& row, Value* dst, __m512i sums, const typename Lane::Bias& bias) {
-    const __mmask16 lanes = first_lanes(row.block_outputs);
+    const __mmask16 lanes = first_lanes(row.vector_outputs);
     __m512 r = Lane::template floats<kPixel>(sums, bias);
     if (row.scales != nullptr) r = _mm512_mul_ps(_mm512_loadu_ps(row.scales), r);
     if (row.add) r = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, dst), r);
@@ -136,7 +86,7 @@ struct ShortResults {
   }
   template <class Lane, size_t kPixel>
   static void store_some(const TileRow& row, Value* dst, __m512i sums, const typename Lane::Bias& bias) {
-    _mm512_mask_cvtepi32_storeu_epi16(dst, first_lanes(row.block_outputs),
+    _mm512_mask_cvtepi32_storeu_epi16(dst, first_lanes(row.vector_outputs),
                                       Lane::template integers<kPixel>(sums, bias));
   }
 };
@@ -146,7 +96,7 @@ struct CodeResults {
   using Value = unsigned char;
   static __mmask16 high(const TileRow& row, size_t added, __m512i r) {
     const BitThresholds& t = *row.thresholds;
-    const size_t first = added * t.padded_outputs + row.block * kBlock;
+    const size_t first = added * t.padded_outputs + row.output;
     const __mmask16 above = _mm512_cmpge_epi32_mask(r, _mm512_loadu_si512(t.thresholds + first));
     return _kxor_mask16(above, t.flipped[first / kBlock]);
   }
@@ -170,7 +120,7 @@ struct CodeResults {
   }
   template <class Lane, size_t kPixel>
   static void store_some(const TileRow& row, Value* dst, __m512i sums, const typename Lane::Bias& bias) {
-    const __mmask16 lanes = first_lanes(row.block_outputs);
+    const __mmask16 lanes = first_lanes(row.vector_outputs);
     _mm_mask_storeu_epi8(dst, lanes, codes<Lane, kPixel>(row, dst, sums, bias, lanes));
   }
 };
@@ -248,7 +198,7 @@ void tile(const TileRow& row, size_t x) {
           k, [&](auto u, __m512i count)
                  __attribute__((always_inline)) { sums[u.value] = _mm512_add_epi32(sums[u.value], count); });
   }
-  if (row.scales != nullptr || row.block_outputs < kBlock || x + kUnits * Lane::kPixels > row.width) {
+  if (row.scales != nullptr || row.vector_outputs < kWidth || x + kUnits * Lane::kPixels > row.width) {
     __m512i kept[kUnits];
     for_each_index<kUnits>([&](auto u) __attribute__((always_inline)) { kept[u.value] = sums[u.value]; });
     write_some<Lane, Results>(row, x, kept, kUnits);
@@ -259,100 +209,40 @@ void tile(const TileRow& row, size_t x) {
   }
 }
 
-using Tile = void (*)(const TileRow& row, size_t x);
-
-template <class Lane, class Results, bool kMasked>
-constexpr Tile kTiles[kMostUnits] = {tile<Lane, Results, kMasked, 1>, tile<Lane, Results, kMasked, 2>,
-                                     tile<Lane, Results, kMasked, 3>, tile<Lane, Results, kMasked, 4>,
-                                     tile<Lane, Results, kMasked, 5>, tile<Lane, Results, kMasked, 6>,
-                                     tile<Lane, Results, kMasked, 7>, tile<Lane, Results, kMasked, 8>};
-
-/// A row cut into tiles of about the same size: the first `large` of `size` units, the others one less.
-struct Cut {
-  size_t count, large, size;
-};
-
-template <class Lane>
-Cut cut_row(size_t width) {
-  const size_t units = (width + Lane::kPixels - 1) / Lane::kPixels;
-  const size_t count = (units + kMostUnits - 1) / kMostUnits, size = (units + count - 1) / count;
-  return {count, count - (count * size - units), size};
+template <class Lane, class Results, bool kMasked, size_t... kUnits>
+constexpr void list(Tile (&tiles)[kMostUnits], Units<kUnits...> /*units*/) {
+  const Tile all[] = {tile<Lane, Results, kMasked, kUnits>...};
+  for (size_t i = 0; i < kMostUnits; ++i) tiles[i] = all[i];
 }
 
-template <class Lane>
-void run_row(const TileRow& row, const Tile* tiles, const Cut& cut) {
-  size_t x = 0;
-  for (size_t i = 0; i < cut.count; ++i) {
-    const size_t units = i < cut.large ? cut.size : cut.size - 1;
-    tiles[units - 1](row, x);
-    x += units * Lane::kPixels;
-  }
-}
-
-/// Rows of one image and one block, all terms.
 template <class Lane, class Results>
-void run_block(const BitPlan& plan, const unsigned char* image, size_t output, size_t first_row,
-               size_t last_row, typename Results::Value* dst, const BitThresholds* thresholds,
-               const unsigned char* added) {
-  const Cut cut = cut_row<Lane>(plan.out_width);
-  const Tile* tiles = plan.masks == nullptr ? kTiles<Lane, Results, false> : kTiles<Lane, Results, true>;
-  const size_t weights = output / kBlock * plan.block_size;
-  for (size_t t = 0; t < plan.term_count; ++t) {
-    const PlaneTerm& term = plan.terms[t];
-    TileRow row{.word_offsets = plan.word_offsets,
-                .word_count = plan.word_count,
-                .products = term.products,
-                .product_count = term.product_count,
-                .column_classes = plan.column_classes,
-                .width = plan.out_width,
-                .outputs = plan.outputs,
-                .factor = plan.factor,
-                .one_class = plan.one_class,
-                .signs = plan.signs + weights,
-                .masks = plan.masks == nullptr ? plan.signs : plan.masks + weights,
-                .scales = term.scales == nullptr ? nullptr : term.scales + output,
-                .block_outputs = plan.outputs - output < kBlock ? plan.outputs - output : kBlock,
-                .add = t > 0,
-                .corner = image + first_row * plan.layout.stride * plan.layout.row_bytes,
-                .bias = nullptr,
-                .dst = reinterpret_cast<unsigned char*>(dst + output),
-                .thresholds = thresholds,
-                .block = output / kBlock,
-                .added = added == nullptr ? nullptr : added + output};
-    for (size_t y = first_row; y < last_row; ++y) {
-      row.bias = term.bias + plan.row_classes[y] + output;
-      run_row<Lane>(row, tiles, cut);
-      row.corner += plan.layout.stride * plan.layout.row_bytes;
-      row.dst += plan.out_width * plan.outputs * sizeof *dst;
-      if (row.added != nullptr) row.added += plan.out_width * plan.outputs;
-    }
-  }
+constexpr Tiles make_tiles() {
+  Tiles tiles{.pixels = Lane::kPixels, .outputs = kWidth, .binary = {}, .masked = {}};
+  list<Lane, Results, false>(tiles.binary, AllUnits{});
+  list<Lane, Results, true>(tiles.masked, AllUnits{});
+  return tiles;
 }
+
+template <class Lane, class Results>
+constexpr Tiles kTiles = make_tiles<Lane, Results>();
 
 template <class Counts, class Results>
-constexpr auto* block_runner(const BitPlan& plan) {
-  return plan.layout.lane_bytes == 2 ? run_block<PairLane<Counts>, Results>
-                                     : run_block<WholeLane<Counts>, Results>;
+const Tiles& tiles_of(const BitPlan& plan) {
+  return plan.layout.lane_bytes == 2 ? kTiles<PairLane<Counts>, Results> : kTiles<WholeLane<Counts>, Results>;
 }
 
 template <class Counts, class Results>
 void convolve(const BitPlan& plan, const unsigned char* planes, size_t images, size_t first_row,
               size_t last_row, typename Results::Value* dst) {
-  const auto run = block_runner<Counts, Results>(plan);
-  for (size_t image = 0; image < images; ++image) {
-    for (size_t o = 0; o < plan.outputs; o += kBlock)
-      run(plan, planes, o, first_row, last_row, dst, nullptr, nullptr);
-    planes += plan.layout.image_bytes;
-    dst += plan.out_height * plan.out_width * plan.outputs;
-  }
+  run_images(plan, tiles_of<Counts, Results>(plan), planes, images, first_row, last_row,
+             {reinterpret_cast<unsigned char*>(dst), sizeof *dst});
 }
 
 template <class Counts>
 void convolve_to_codes(const BitPlan& plan, const BitThresholds& thresholds, const unsigned char* planes,
                        const unsigned char* added, unsigned char* dst) {
-  const auto run = block_runner<Counts, CodeResults>(plan);
-  for (size_t o = 0; o < plan.outputs; o += kBlock)
-    run(plan, planes, o, 0, plan.out_height, dst, &thresholds, added);
+  run_images(plan, tiles_of<Counts, CodeResults>(plan), planes, 1, 0, plan.out_height,
+             {dst, sizeof *dst, &thresholds, added});
 }
 
 // As many chains as leave the compiler a register each for their next link.
