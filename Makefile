@@ -58,6 +58,7 @@ lines:
 bench: build  ## beside the peer, in one run
 	@$(INSTALL) bench
 	./build/qtrain_bench --peer "/usr/bin/python3 apps/bench/peer.py"
+	./build/qtrain_bench --precision bfloat16 --rounds 3 --peer "/usr/bin/python3 apps/bench/peer.py"
 	./build/qtrain_bench --methods --rounds 3 --steps 5
 	./build/qtrain_bench --bits
 	./build/qtrain_bench --inference

@@ -163,7 +163,10 @@ class BitSubject {
         convolution_(layer.geometry(), {bits.weights}, {bits.activations}),
         top_(static_cast<float>((1 << bits.activations) - 1)),
         slopes_(layer.outputs, 0.01F),
-        offsets_(layer.outputs, 0.5F) {
+        offsets_(layer.outputs, 0.5F),
+        padded_((layer.outputs + 15) / 16 * 16),
+        levels_(2 * padded_, 0),
+        flipped_(levels_.size() / 16, 0) {
     RandomStream random(1, Purpose::test);
     const int top = (1 << bits.weights) - 1;
     std::vector<float> weights(layer.outputs * layer.channels * layer.kernel * layer.kernel);
@@ -190,9 +193,11 @@ class BitSubject {
     PerThread& own = threads_[static_cast<std::size_t>(thread)];
     convolution_.run(own.planes.data(), images_, own.dst.data());
   }
-  /// What evaluation does for a layer: packing, then, some rows at a time, product, batch norm, quantizer.
+  /// What evaluation does for a layer: packing, then, some rows at a time, product, batch norm, quantizer;
+  /// for codes of one bit these are thresholds.
   void whole(int thread) {
     PerThread& own = threads_[static_cast<std::size_t>(thread)];
+    if (top_ == 1) return whole_bits(own);
     const BitGeometry& g = convolution_.geometry();
     const std::size_t row = g.out_width() * g.outputs, height = g.out_height();
     const std::size_t rows = std::clamp<std::size_t>(kTileSize / row, 1, height);
@@ -217,11 +222,22 @@ class BitSubject {
     AlignedBuffer<float> dst;
     AlignedBuffer<unsigned char> next;
   };
+  void whole_bits(PerThread& own) {
+    const BitGeometry& g = convolution_.geometry();
+    const kernels::BitThresholds thresholds{levels_.data(), flipped_.data(), padded_, 0, 1};
+    for (std::size_t image = 0; image < images_; ++image) {
+      convolution_.pack(own.codes.data() + image * g.height * g.width * g.channels, 1, own.planes.data());
+      convolution_.run(thresholds, own.planes.data(), nullptr, own.next.data());
+    }
+  }
   static constexpr std::size_t kTileSize = 2048;
   std::size_t images_;
   BitConvolution convolution_;
   float top_;
   std::vector<float> slopes_, offsets_;
+  std::size_t padded_;  ///< outputs
+  std::vector<std::int32_t> levels_;
+  std::vector<std::uint16_t> flipped_;
   std::vector<PerThread> threads_;
 };
 

@@ -59,84 +59,110 @@ struct PairLane {
   }
 };
 
-/// Results as floats, scaled and added up where the row says so.
-struct FloatResults {
+/// Results as floats, scaled and added up where the row says so. Like its siblings below an object that keeps
+/// what it needs of the row: bytes written could be the row's, as far as the compiler knows.
+class FloatResults {
+ public:
   using Value = float;
+  explicit FloatResults(const TileRow& row)
+      : scales_(row.scales), add_(row.add), lanes_(first_lanes(row.vector_outputs)) {}
   template <class Lane, size_t kPixel>
-  static void store(const TileRow& /*row*/, Value* dst, __m512i sums, const typename Lane::Bias& bias) {
+  [[gnu::always_inline]] void store(Value* dst, __m512i sums, const typename Lane::Bias& bias) const {
     _mm512_storeu_ps(dst, Lane::template floats<kPixel>(sums, bias));
   }
   template <class Lane, size_t kPixel>
-  static void store_some(const TileRow& row, Value* dst, __m512i sums, const typename Lane::Bias& bias) {
-    const __mmask16 lanes = first_lanes(row.vector_outputs);
+  void store_some(Value* dst, __m512i sums, const typename Lane::Bias& bias) const {
     __m512 r = Lane::template floats<kPixel>(sums, bias);
-    if (row.scales != nullptr) r = _mm512_mul_ps(_mm512_loadu_ps(row.scales), r);
-    if (row.add) r = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, dst), r);
-    _mm512_mask_storeu_ps(dst, lanes, r);
+    if (scales_ != nullptr) r = _mm512_mul_ps(_mm512_loadu_ps(scales_), r);
+    if (add_) r = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes_, dst), r);
+    _mm512_mask_storeu_ps(dst, lanes_, r);
   }
+
+ private:
+  const float* scales_;
+  bool add_;
+  __mmask16 lanes_;
 };
 
 /// Results as 16-bit integers.
-struct ShortResults {
+class ShortResults {
+ public:
   using Value = short;
+  explicit ShortResults(const TileRow& row) : lanes_(first_lanes(row.vector_outputs)) {}
   template <class Lane, size_t kPixel>
-  static void store(const TileRow& /*row*/, Value* dst, __m512i sums, const typename Lane::Bias& bias) {
+  [[gnu::always_inline]] void store(Value* dst, __m512i sums, const typename Lane::Bias& bias) const {
     const __m256i r = _mm512_cvtepi32_epi16(Lane::template integers<kPixel>(sums, bias));
     __builtin_memcpy(dst, &r, sizeof r);
   }
   template <class Lane, size_t kPixel>
-  static void store_some(const TileRow& row, Value* dst, __m512i sums, const typename Lane::Bias& bias) {
-    _mm512_mask_cvtepi32_storeu_epi16(dst, first_lanes(row.vector_outputs),
-                                      Lane::template integers<kPixel>(sums, bias));
+  void store_some(Value* dst, __m512i sums, const typename Lane::Bias& bias) const {
+    _mm512_mask_cvtepi32_storeu_epi16(dst, lanes_, Lane::template integers<kPixel>(sums, bias));
   }
+
+ private:
+  __mmask16 lanes_;
 };
 
 /// Results as codes of two levels.
-struct CodeResults {
+class CodeResults {
+ public:
   using Value = unsigned char;
-  static __mmask16 high(const TileRow& row, size_t added, __m512i r) {
-    const BitThresholds& t = *row.thresholds;
-    const size_t first = added * t.padded_outputs + row.output;
-    const __mmask16 above = _mm512_cmpge_epi32_mask(r, _mm512_loadu_si512(t.thresholds + first));
-    return _kxor_mask16(above, t.flipped[first / kBlock]);
-  }
-  template <class Lane, size_t kPixel>
-  static __m128i codes(const TileRow& row, const Value* dst, __m512i sums, const typename Lane::Bias& bias,
-                       __mmask16 lanes) {
-    const __m512i r = Lane::template integers<kPixel>(sums, bias);
-    __mmask16 ones = high(row, 0, r);
-    if (row.added != nullptr) {
-      const __m128i added = _mm_maskz_loadu_epi8(lanes, row.added + (dst - row.dst));
-      const __mmask16 plus = _mm_test_epi8_mask(added, added);
-      ones = _kor_mask16(_kandn_mask16(plus, ones), _kand_mask16(plus, high(row, 1, r)));
+  explicit CodeResults(const TileRow& row)
+      : lanes_(first_lanes(row.vector_outputs)),
+        low_(_mm_set1_epi8(static_cast<char>(row.thresholds->low))),
+        high_(_mm_set1_epi8(static_cast<char>(row.thresholds->high))),
+        added_(row.added),
+        start_(row.dst) {
+    for (size_t added = 0; added < 2; ++added) {
+      const size_t first = added * row.thresholds->padded_outputs + row.output;
+      thresholds_[added] = _mm512_loadu_si512(row.thresholds->thresholds + first);
+      flipped_[added] = row.thresholds->flipped[first / kBlock];
     }
-    return _mm_mask_blend_epi8(ones, _mm_set1_epi8(static_cast<char>(row.thresholds->low)),
-                               _mm_set1_epi8(static_cast<char>(row.thresholds->high)));
   }
   template <class Lane, size_t kPixel>
-  static void store(const TileRow& row, Value* dst, __m512i sums, const typename Lane::Bias& bias) {
-    const __m128i r = codes<Lane, kPixel>(row, dst, sums, bias, first_lanes(kBlock));
+  [[gnu::always_inline]] void store(Value* dst, __m512i sums, const typename Lane::Bias& bias) const {
+    const __m128i r = codes(dst, Lane::template integers<kPixel>(sums, bias), 0xFFFF);
     __builtin_memcpy(dst, &r, sizeof r);
   }
   template <class Lane, size_t kPixel>
-  static void store_some(const TileRow& row, Value* dst, __m512i sums, const typename Lane::Bias& bias) {
-    const __mmask16 lanes = first_lanes(row.vector_outputs);
-    _mm_mask_storeu_epi8(dst, lanes, codes<Lane, kPixel>(row, dst, sums, bias, lanes));
+  void store_some(Value* dst, __m512i sums, const typename Lane::Bias& bias) const {
+    _mm_mask_storeu_epi8(dst, lanes_, codes(dst, Lane::template integers<kPixel>(sums, bias), lanes_));
   }
+
+ private:
+  [[gnu::always_inline]] __mmask16 high(size_t added, __m512i r) const {
+    return _kxor_mask16(_mm512_cmpge_epi32_mask(r, thresholds_[added]), flipped_[added]);
+  }
+  [[gnu::always_inline]] __m128i codes(const Value* dst, __m512i r, __mmask16 lanes) const {
+    __mmask16 ones = high(0, r);
+    if (added_ != nullptr) {
+      const __m128i added = _mm_maskz_loadu_epi8(lanes, added_ + (dst - start_));
+      const __mmask16 plus = _mm_test_epi8_mask(added, added);
+      ones = _kor_mask16(_kandn_mask16(plus, ones), _kand_mask16(plus, high(1, r)));
+    }
+    return _mm_mask_blend_epi8(ones, low_, high_);
+  }
+
+  __mmask16 lanes_;
+  __m128i low_, high_;
+  const unsigned char* added_;  ///< of column 0, as start_ is of dst; null: none
+  const unsigned char* start_;
+  __m512i thresholds_[2];
+  __mmask16 flipped_[2];
 };
 
 /// Writes the results of the sums from column x on, wherever the row ends and however many outputs there are.
 template <class Lane, class Results>
 [[gnu::noinline]] void write_some(const TileRow& row, size_t x, const __m512i* sums, size_t units) {
-  using Value = typename Results::Value;
-  Value* dst = reinterpret_cast<Value*>(row.dst) + x * row.outputs;
+  const Results results(row);
+  auto* dst = reinterpret_cast<typename Results::Value*>(row.dst) + x * row.outputs;
   const auto bias = [&] { return typename Lane::Bias(row.bias + row.column_classes[x], row.factor); };
   for (size_t u = 0; u < units; ++u) {
-    Results::template store_some<Lane, 0>(row, dst, sums[u], bias());
+    results.template store_some<Lane, 0>(dst, sums[u], bias());
     ++x;
     dst += row.outputs;
     if (Lane::kPixels == 1 || x >= row.width) continue;
-    Results::template store_some<Lane, Lane::kPixels - 1>(row, dst, sums[u], bias());
+    results.template store_some<Lane, Lane::kPixels - 1>(dst, sums[u], bias());
     ++x;
     dst += row.outputs;
   }
@@ -146,15 +172,17 @@ template <class Lane, class Results>
 template <class Lane, class Results, bool kOneClass, size_t kUnits>
 [[gnu::always_inline]] inline void write_all(const TileRow& row, size_t x, const __m512i (&sums)[kUnits]) {
   using Bias = typename Lane::Bias;
-  using Value = typename Results::Value;
-  Value* dst = reinterpret_cast<Value*>(row.dst) + x * row.outputs;
+  const Results results(row);
+  auto* dst = reinterpret_cast<typename Results::Value*>(row.dst) + x * row.outputs;
   const size_t outputs = row.outputs;
   const size_t* classes = row.column_classes + x;
-  const Bias common(row.bias + *classes, row.factor);
+  const float* biases = row.bias;
+  const float factor = row.factor;
+  const Bias common(biases + *classes, factor);
   for_each_index<kUnits>([&](auto u) __attribute__((always_inline)) {
     for_each_index<Lane::kPixels>([&](auto pixel) __attribute__((always_inline)) {
-      const Bias bias = kOneClass ? common : Bias(row.bias + *classes++, row.factor);
-      Results::template store<Lane, pixel.value>(row, dst, sums[u.value], bias);
+      const Bias bias = kOneClass ? common : Bias(biases + *classes++, factor);
+      results.template store<Lane, pixel.value>(dst, sums[u.value], bias);
       dst += outputs;
     });
   });
