@@ -66,10 +66,13 @@ for spec in sorted(glob.glob(f"experiments/{folder}/*_short.yaml")):
         percent(result.get("quantized_val_accuracy")),
         "-" if loss is None else f"{loss:.4f}",
         percent(epochs[-1].get("sign_changes") if epochs else None),
+        metrics["spec"].get("engine", {}).get("precision", "float32"),
     ])
-head = ["spec", "published", "quantized val accuracy", "train loss", "sign changes"]
-if all(row[-1] == "-" for row in rows):
-    head, rows = head[:-1], [row[:-1] for row in rows]
+head = ["spec", "published", "quantized val accuracy", "train loss", "sign changes", "precision"]
+for column, usual in ((5, "float32"), (4, "-")):
+    if all(row[column] == usual for row in rows):
+        for cells in (head, *rows):
+            del cells[column]
 print(f"\n### {folder}\n")
 for row in [head, ["---"] * len(head), *rows]:
     print("| " + " | ".join(row) + " |")

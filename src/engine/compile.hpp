@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
@@ -67,9 +68,13 @@ struct Compiled {
   TensorId logits = -1;                            ///< [images][classes], kept
   std::vector<std::pair<int, TensorId>> partials;  ///< weight slot, this shard's gradient
   std::vector<ThresholdForward*> thresholds;       ///< to be prepared before an evaluation
+  std::uint64_t prepared = 0;                      ///< for which state of the engine they are
 };
 
 /// Lowers the graph to steps for shards of `images` images.
 std::unique_ptr<Compiled> compile(Shared& shared, int images, Mode mode);
+
+/// Says by which path a layer computes, once it is compiled.
+void describe_path(const Shared& shared, int layer, LayerInfo& row);
 
 }  // namespace qtrain::engine

@@ -37,7 +37,6 @@ struct Engine::Impl {
 
   void make_units(const Quantization& quantization);
   void list_statistics();
-  void describe_path(int layer, LayerInfo& row) const;
 
   /// The program for the short last shard of a batch of `count`; null when it divides evenly.
   Compiled* short_program(int count, Mode mode) {
@@ -73,8 +72,9 @@ struct Engine::Impl {
   std::unique_ptr<Compiled> training;
   std::map<std::pair<int, Mode>, std::unique_ptr<Compiled>> others;
   std::vector<StatisticsSlot> statistics;
-  bool in_floats = false;                                     ///< the latents are in use
-  std::vector<double> summands;                               ///< [shard], scratch
+  bool in_floats = false;        ///< the latents are in use
+  std::uint64_t state = 1;       ///< counts whatever may have changed what evaluation computes
+  std::vector<double> summands;  ///< [shard], scratch
   std::vector<std::pair<int, Shared::WeightGradient*>> work;  ///< scratch of reduce_gradients
 };
 
@@ -107,18 +107,6 @@ void Engine::Impl::list_statistics() {
     statistics.push_back({graph.layers[k].name + ".running_mean", s.mean});
     statistics.push_back({graph.layers[k].name + ".running_variance", s.variance});
   }
-}
-
-void Engine::Impl::describe_path(int layer, LayerInfo& row) const {
-  const auto name = [&](Path path) -> std::string {
-    if (path == Path::int8) return "int8";
-    if (path == Path::bitwise) return "bitwise";
-    return options.precision == Precision::bfloat16 ? "bfloat16" : "float32";
-  };
-  const auto found = shared.paths.find(layer);
-  const PathChoice choice = found == shared.paths.end() ? PathChoice{} : found->second;
-  row.path = name(choice.path);
-  for (const auto& [path, seconds] : choice.seconds) row.measured.emplace_back(name(path), seconds);
 }
 
 void Engine::Impl::check_batch(std::span<const float> images, std::size_t labels, int count) const {
@@ -179,9 +167,11 @@ void Engine::Impl::evaluate_pass(std::span<const float> images, const std::int32
   Compiled* full = full_program(count, evaluation());
   Compiled* rest = short_program(count, evaluation());
   for (Affine& affine : shared.affines) affine.prepare_evaluation();
-  for (const Compiled* compiled : {full, rest})
-    if (compiled != nullptr)
-      for (ThresholdForward* step : compiled->thresholds) step->prepare();
+  for (Compiled* compiled : {full, rest}) {
+    if (compiled == nullptr || compiled->prepared == state) continue;
+    for (ThresholdForward* step : compiled->thresholds) step->prepare();
+    compiled->prepared = state;
+  }
   full->program.run({images.data(), labels, count}, rest != nullptr ? &rest->program : nullptr, machine);
 }
 
@@ -217,6 +207,7 @@ bool Engine::starts_from_data() const {
 
 void Engine::start_quantizers(std::span<const float> images, int count, const std::vector<int>& loaded) {
   Impl& m = *impl_;
+  ++m.state;
   m.check_batch(images, static_cast<std::size_t>(count), count);
   std::vector<std::vector<float>> running;
   for (const StatisticsSlot& slot : m.statistics)
@@ -235,20 +226,6 @@ void Engine::start_quantizers(std::span<const float> images, int count, const st
     std::ranges::copy(running[k], m.statistics[k].values.begin());
 }
 
-std::string onednn_version() {
-  const auto* version = dnnl_version();
-  return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
-}
-
-void require(Precision precision) {
-  if (precision == Precision::bfloat16 && !onednn::has_bfloat16())
-    fail(
-        ExitCode::usage,
-        "the precision is bfloat16, but oneDNN {} has no fast bfloat16 convolution for this CPU, which takes "
-        "AVX-512: set engine.precision to float32",
-        onednn_version());
-}
-
 Engine::Engine(const model::Graph& graph, const Quantization& quantization, const Loss& loss,
                const Options& options) {
   QTRAIN_CHECK(options.threads >= 1 && options.shard >= 1 && options.batch >= 1,
@@ -264,12 +241,19 @@ bool Engine::latents_finite() const {
   const std::span<const float> u = impl_->parameters.latents();
   return kernels::active().all_finite(u.data(), u.size());
 }
-std::span<float> Engine::latents() { return impl_->parameters.latents(); }
+std::span<float> Engine::latents() {
+  ++impl_->state;
+  return impl_->parameters.latents();
+}
 std::span<float> Engine::gradients() { return impl_->parameters.gradients(); }
 const std::vector<ParameterSlot>& Engine::slots() const { return impl_->parameters.slots(); }
-const std::vector<StatisticsSlot>& Engine::statistics() const { return impl_->statistics; }
+const std::vector<StatisticsSlot>& Engine::statistics() const {
+  ++impl_->state;
+  return impl_->statistics;
+}
 
 void Engine::use_weights(const quant::WeightContext& context, Weights which) {
+  ++impl_->state;
   impl_->in_floats = which == Weights::latent;
   impl_->parameters.use(context, which, impl_->machine.pool);
 }
@@ -289,12 +273,14 @@ std::span<float> Engine::used_gradient(const ParameterSlot& slot) {
 }
 void Engine::pull_gradients() { impl_->parameters.pull(impl_->machine.pool); }
 void Engine::settle(const quant::WeightContext& context) {
+  ++impl_->state;
   impl_->parameters.settle(context, impl_->machine.pool);
 }
 
 BatchResult Engine::train(std::span<const float> images, std::span<const std::int32_t> labels,
                           int first_image) {
   Impl& m = *impl_;
+  ++m.state;
   const int count = narrow<int>(labels.size());
   m.check_batch(images, labels.size(), count);
   Compiled* full = m.full_program(count, Mode::training);
@@ -369,7 +355,7 @@ std::vector<LayerInfo> Engine::layers() const {
       if (parameter.layer == id) row.parameters += static_cast<std::int64_t>(element_count(parameter.shape));
     const ParameterSlot* weight = m.parameters.find(id, ParameterSlot::Kind::weight);
     row.weight_bits = weight == nullptr ? 0 : weight->method != nullptr ? weight->method->bits() : 32;
-    if (weight != nullptr) m.describe_path(id, row);
+    if (weight != nullptr) describe_path(m.shared, id, row);
     const bool keeps = layer.op == model::Op::max_pool || layer.op == model::Op::flatten ||
                        layer.op == model::Op::shortcut_pad;
     if (keeps) bits[k] = row.activation_bits;

@@ -43,6 +43,18 @@ double seconds_of(const kernels::BitConvolution& convolution, std::size_t images
 
 }  // namespace
 
+void describe_path(const Shared& shared, int layer, LayerInfo& row) {
+  const auto name = [&](Path path) -> std::string {
+    if (path == Path::int8) return "int8";
+    if (path == Path::bitwise) return "bitwise";
+    return shared.precision == Precision::bfloat16 ? "bfloat16" : "float32";
+  };
+  const auto found = shared.paths.find(layer);
+  const PathChoice choice = found == shared.paths.end() ? PathChoice{} : found->second;
+  row.path = name(choice.path);
+  for (const auto& [path, seconds] : choice.seconds) row.measured.emplace_back(name(path), seconds);
+}
+
 std::optional<Lowering::ProductCodes> Lowering::codes_of(const Node& node) const {
   const Value& src = values_[static_cast<std::size_t>(node.src)];
   if (src.unit == nullptr || src.averaged || node.weights->method == nullptr) return {};

@@ -4,11 +4,11 @@
 #include <vector>
 
 #include "engine/affine.hpp"
+#include "engine/bit_product.hpp"
 #include "engine/engine.hpp"
 #include "engine/layout.hpp"
 #include "engine/onednn.hpp"
 #include "engine/program.hpp"
-#include "kernels/bit_convolution.hpp"
 
 /// The steps a program is made of, besides sums between segments. Layouts are of one shard.
 namespace qtrain::engine {
@@ -24,21 +24,6 @@ class CallStep final : public Step {
 
  private:
   onednn::Call call_;
-};
-
-/// A tensor and how its values are stored.
-struct Stored {
-  TensorId tensor = -1;
-  Storage storage = Storage::float32;
-};
-
-/// A product of codes by bit planes. `planes` is scratch of convolution->image_bytes(); a matrix product is
-/// one image.
-struct BitProduct {
-  const kernels::BitConvolution* convolution = nullptr;
-  Stored src;
-  TensorId planes = -1;
-  std::size_t images = 0;
 };
 
 /// One summand of an elementwise pass: y += affine(z). Forward, z may be a product that the pass computes
@@ -79,13 +64,6 @@ std::size_t row_tiles_bytes(const std::vector<Operand>& operands);
 /// dst = src in another storage, `size` values.
 std::unique_ptr<Step> convert_step(const std::string& name, const Stored& src, const Stored& dst,
                                    std::size_t size);
-
-/// Packs the product's n-th image.
-void pack(const RunContext& context, const BitProduct& product, std::size_t n);
-
-/// dst = the product: floats or 16-bit integers.
-std::unique_ptr<Step> bit_product_step(const std::string& name, StepKind kind, const BitProduct& product,
-                                       const Stored& dst);
 
 /// diff = P g + Q z + R: through batch norm to the tensor it normalised. `tiles` is scratch of
 /// tiles_bytes(layout).

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "engine/convert.hpp"
+#include "engine/tiles.hpp"
 #include "kernels/kernels.hpp"
 
 namespace qtrain::engine {
@@ -14,21 +15,11 @@ constexpr std::size_t kBlock = 16;  ///< outputs of a kernel's block
 constexpr int kLowest = std::numeric_limits<std::int16_t>::min();
 constexpr int kHighest = std::numeric_limits<std::int16_t>::max();
 
-std::vector<TensorId> reads_of(const std::vector<Operand>& operands) {
-  std::vector<TensorId> ids;
-  for (const Operand& o : operands)
-    if (o.product)
-      ids.insert(ids.end(), {o.product->src.tensor, o.product->planes});
-    else
-      ids.push_back(o.z.tensor);
-  return ids;
-}
-
 class Pass final : public ThresholdForward {
  public:
   Pass(const std::string& name, const std::vector<Operand>& operands, const ActivationUnit& unit,
        const Stored& codes, const Layout& layout)
-      : ThresholdForward(name, StepKind::convolution_forward, reads_of(operands),
+      : ThresholdForward(name, StepKind::convolution_forward, tensors_of(operands),
                          std::vector<TensorId>{codes.tensor}),
         operands_(operands),
         unit_(unit),
@@ -106,11 +97,10 @@ class Pass final : public ThresholdForward {
   }
 
   void hand_over(const RunContext& context, const Stored& dst) const {
-    constexpr std::size_t kTile = 512;
-    alignas(64) float tile[kTile];
+    alignas(64) float tile[kTileSize];
     const std::byte* codes = context.raw(codes_.tensor);
-    for (std::size_t i = 0; i < layout_.size(); i += kTile) {
-      const std::size_t size = std::min(kTile, layout_.size() - i);
+    for (std::size_t i = 0; i < layout_.size(); i += kTileSize) {
+      const std::size_t size = std::min(kTileSize, layout_.size() - i);
       load(codes_.storage, codes + i, tile, size);
       store(tile, dst.storage, context.raw(dst.tensor) + i * size_of(dst.storage), size);
     }

@@ -13,7 +13,7 @@ namespace qtrain::engine {
 class ThresholdForward : public ElementwiseForward {
  public:
   using ElementwiseForward::ElementwiseForward;
-  /// Finds the thresholds; before each evaluation.
+  /// Finds the thresholds; whenever weights, statistics or what quantizers learn have changed.
   virtual void prepare() = 0;
 };
 

@@ -146,6 +146,35 @@ TEST_CASE("residual nets of signs and of bytes: every path, any number of thread
       }
 }
 
+TEST_CASE("evaluation follows every change: of weights, of running statistics, of batch norm") {
+  const Net net = residual_net(16, true);
+  Quantization q = quantization(net.graph, {1, true}, {1, false});
+  q.weights.front() = nullptr;
+  const Data data(net.graph, 6);
+  const auto evaluations = [&](LowBit low_bit) {
+    Engine engine(net.graph, q, {}, {.shard = 4, .batch = 6, .low_bit = low_bit});
+    std::vector<std::vector<float>> all;
+    const auto evaluate = [&] { all.push_back(engine.logits(data.images, 6)); };
+    engine.use_weights({});
+    evaluate();
+    for (int step = 0; step < 3; ++step) {
+      engine.train(data.images, data.labels);
+      evaluate();  // the running statistics have moved
+      engine.pull_gradients();
+      for (std::size_t k = 0; k < engine.latents().size(); ++k)
+        engine.latents()[k] -= 0.5F * engine.gradients()[k];
+      engine.use_weights({});
+      evaluate();
+    }
+    for (float& mean : engine.statistics()[1].values) mean += 1;
+    evaluate();
+    return all;
+  };
+  const auto expected = evaluations(LowBit::off);
+  CHECK(evaluations(LowBit::bitwise) == expected);
+  for (std::size_t k = 1; k < expected.size(); ++k) CHECK(expected[k] != expected[k - 1]);
+}
+
 TEST_CASE("the path asked for is taken by all layers with codes on both sides, and by no other") {
   const Net net = residual_net(16, false);
   Quantization q = sign_everything(net.graph);

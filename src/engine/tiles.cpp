@@ -1,0 +1,69 @@
+#include "engine/tiles.hpp"
+
+#include "engine/convert.hpp"
+#include "kernels/kernels.hpp"
+
+namespace qtrain::engine {
+
+std::vector<TensorId> tensors_of(const std::vector<Operand>& operands) {
+  std::vector<TensorId> ids;
+  for (const Operand& o : operands)
+    if (o.product)
+      ids.insert(ids.end(), {o.product->src.tensor, o.product->planes});
+    else
+      ids.push_back(o.z.tensor);
+  return ids;
+}
+
+std::vector<TensorId> tensors_of(const std::vector<Stored>& tensors) {
+  std::vector<TensorId> ids;
+  for (const Stored& x : tensors) ids.push_back(x.tensor);
+  return ids;
+}
+
+std::vector<TensorId> joined(std::vector<TensorId> x, const std::vector<TensorId>& y) {
+  x.insert(x.end(), y.begin(), y.end());
+  return x;
+}
+
+std::byte* place(const RunContext& context, const Stored& x, const Tile& tile) {
+  return context.raw(x.tensor) + tile.offset * size_of(x.storage);
+}
+
+const float* values_of(const Stored& x, const RunContext& context, const Tile& tile, std::size_t lanes,
+                       float* scratch) {
+  if (x.storage == Storage::float32) return context.at(x.tensor) + tile.offset;
+  load(x.storage, place(context, x, tile), scratch, tile.pixels * lanes);
+  return scratch;
+}
+
+namespace {
+
+/// The same of an operand; a product's rows lie in `scratch` already.
+const float* values_of(const Operand& operand, const RunContext& context, const Tile& tile, std::size_t lanes,
+                       float* scratch) {
+  return operand.product ? scratch : values_of(operand.z, context, tile, lanes, scratch);
+}
+
+}  // namespace
+
+void combine(const std::vector<Operand>& operands, const RunContext& context, const Tile& tile,
+             std::size_t lanes, const Scratch& scratch, float* y) {
+  const auto& k = kernels::active();
+  const float* z = values_of(operands[0], context, tile, lanes, scratch.operand(0));
+  const float* a = operands[0].affine->a() + tile.channel;
+  const float* b = operands[0].affine->b() + tile.channel;
+  if (operands.size() == 1) {
+    k.affine(z, a, b, y, tile.pixels, lanes);
+    return;
+  }
+  const float* r = values_of(operands[1], context, tile, lanes, scratch.operand(1));
+  k.affine_add(z, a, b, r, operands[1].affine->a() + tile.channel, operands[1].affine->b() + tile.channel, y,
+               tile.pixels, lanes);
+}
+
+std::size_t tiles_bytes(const Layout& layout) {
+  return 4 * tile_pixels(layout) * layout.lanes * sizeof(float);
+}
+
+}  // namespace qtrain::engine

@@ -1,0 +1,68 @@
+#pragma once
+#include <algorithm>
+#include <vector>
+
+#include "engine/steps.hpp"
+
+/// How elementwise passes go over a shard: tile by tile, so that what they make and what they make it of stay
+/// in the first cache.
+namespace qtrain::engine {
+
+constexpr std::size_t kTileSize = 512;  ///< floats
+
+inline std::size_t tile_pixels(const Layout& layout) {
+  return std::max<std::size_t>(1, kTileSize / layout.lanes);
+}
+
+/// A run of pixels of one channel block.
+struct Tile {
+  std::size_t offset;   ///< first value in the tensor
+  std::size_t channel;  ///< first lane's
+  std::size_t pixels;
+};
+
+/// Calls visit(tile) over the tensor in memory order; with one block, images run on as pixels.
+template <class Visit>
+void for_each_tile(const Layout& layout, Visit&& visit) {
+  const bool merge = layout.blocks == 1;
+  const std::size_t images = merge ? 1 : layout.images;
+  const std::size_t pixels = merge ? layout.pixels * layout.images : layout.pixels;
+  const std::size_t step = tile_pixels(layout);
+  std::size_t offset = 0;
+  for (std::size_t n = 0; n < images; ++n)
+    for (std::size_t b = 0; b < layout.blocks; ++b) {
+      const std::size_t channel = b * layout.lanes;
+      for (std::size_t p = 0; p < pixels; p += step) {
+        const Tile tile{offset, channel, std::min(step, pixels - p)};
+        visit(tile);
+        offset += tile.pixels * layout.lanes;
+      }
+    }
+}
+
+std::vector<TensorId> tensors_of(const std::vector<Operand>& operands);
+std::vector<TensorId> tensors_of(const std::vector<Stored>& tensors);
+std::vector<TensorId> joined(std::vector<TensorId> x, const std::vector<TensorId>& y);
+
+/// Where a tile of the tensor begins.
+std::byte* place(const RunContext& context, const Stored& x, const Tile& tile);
+
+/// The tensor's values over one tile: in place, or as floats in `scratch`.
+const float* values_of(const Stored& x, const RunContext& context, const Tile& tile, std::size_t lanes,
+                       float* scratch);
+
+/// Four tiles of scratch: a result, each operand as floats, and a gradient.
+struct Scratch {
+  float* y;
+  std::size_t size;
+  Scratch(float* tiles, const Layout& layout) : y(tiles), size(tile_pixels(layout) * layout.lanes) {}
+  Scratch(float* tiles, std::size_t tile_size) : y(tiles), size(tile_size) {}
+  float* operand(std::size_t k) const { return y + (k + 1) * size; }
+  float* gradient() const { return y + 3 * size; }
+};
+
+/// y = sum of the operands' affine maps over one tile. The rows of a product lie in its operand's scratch.
+void combine(const std::vector<Operand>& operands, const RunContext& context, const Tile& tile,
+             std::size_t lanes, const Scratch& scratch, float* y);
+
+}  // namespace qtrain::engine
