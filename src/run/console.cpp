@@ -53,6 +53,10 @@ void Console::warn(std::string_view line) {
   if (!mute_) fmt::print(stderr, "warning: {}\n", line);
 }
 
+void Console::log(std::string_view line) {
+  if (log_) log_->info("{}", line);
+}
+
 void Console::log_error(std::string_view line) {
   if (log_) log_->error("{}", line);
 }

@@ -25,6 +25,7 @@ class Console {
   void open_log(const std::filesystem::path& path);
   void say(std::string_view line);
   void warn(std::string_view line);
+  void log(std::string_view line);        ///< to the log alone
   void log_error(std::string_view line);  ///< to the log alone: who catches the error prints it
   /// On a terminal one line that is overwritten; elsewhere a line every half minute. `epochs` and
   /// `remaining_images` are of the whole run.

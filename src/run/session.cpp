@@ -104,11 +104,22 @@ void Session::start_stage(train::Trainer& trainer, int stage) {
   checkpoint_ = {};
 }
 
+/// Which path each layer that had a choice takes, and why.
+void Session::log_paths(const engine::Engine& engine) {
+  for (const engine::LayerInfo& layer : engine.layers()) {
+    if (layer.measured.empty()) continue;
+    std::string times;
+    for (const auto& [path, time] : layer.measured) times += fmt::format(", {} {:.3f}", path, 1e3 * time);
+    console_.log(fmt::format("{} computes {}; milliseconds a shard{}", layer.name, layer.path, times));
+  }
+}
+
 int Session::run() {
   const int stages = static_cast<int>(experiment_.stages.size());
   for (int stage = first_stage_; stage < stages; ++stage) {
     train::Trainer trainer = make_trainer(stage);
     start_stage(trainer, stage);
+    log_paths(trainer.engine());
     trainer.add_to_clock(clock_);
     if (const std::optional<int> code = run_stage(trainer, stage)) return *code;
     carried_ = train::latent_tensors(trainer.engine());

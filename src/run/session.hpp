@@ -38,6 +38,7 @@ class Session {
  private:
   std::optional<int> run_stage(train::Trainer& trainer, int stage);
   train::Trainer make_trainer(int stage) const;
+  void log_paths(const engine::Engine& engine);
   void start_stage(train::Trainer& trainer, int stage);
   bool after_batch(train::Trainer& trainer, const train::Progress& progress);
   void finish_epoch(train::Trainer& trainer, const train::EpochRecord& record);

@@ -14,6 +14,8 @@ load helper
   grep -q '"quantized_val_accuracy"' "$path"
   grep -q '"codebook": \[-1, 1\]' "$path"
   grep -q '"isa"' "$(dirname "$path")/timing.json"
+  grep -q '"shard_milliseconds"' "$(dirname "$path")/timing.json"
+  grep -Eq 'computes (float32|bitwise); milliseconds a shard, float32 [0-9.]+, bitwise [0-9.]+' "$(dirname "$path")/log.txt"
   ! grep -q "$(printf '\r')" stdout
 }
 
