@@ -66,7 +66,7 @@ for spec in sorted(glob.glob(f"experiments/{folder}/*_short.yaml")):
         percent(result.get("quantized_val_accuracy")),
         "-" if loss is None else f"{loss:.4f}",
         percent(epochs[-1].get("sign_changes") if epochs else None),
-        metrics["spec"].get("engine", {}).get("precision", "float32"),
+        metrics.get("spec", {}).get("engine", {}).get("precision", "float32"),
     ])
 head = ["spec", "published", "quantized val accuracy", "train loss", "sign changes", "precision"]
 for column, usual in ((5, "float32"), (4, "-")):
