@@ -180,6 +180,7 @@ class BitSubject {
           PerThread{AlignedBuffer<unsigned char>(images * g.height * g.width * g.channels),
                     AlignedBuffer<unsigned char>(images * convolution_.image_bytes()),
                     AlignedBuffer<float>(images * g.out_height() * g.out_width() * g.outputs),
+                    AlignedBuffer<short>(images * g.out_height() * g.out_width() * g.outputs),
                     AlignedBuffer<unsigned char>(g.out_height() * g.out_width() * g.outputs)});
       for (unsigned char& code : own.codes.span())
         code = static_cast<unsigned char>(random.below(1U << bits.activations));
@@ -189,9 +190,13 @@ class BitSubject {
     PerThread& own = threads_[static_cast<std::size_t>(thread)];
     convolution_.pack(own.codes.data(), images_, own.planes.data());
   }
+  /// As in training: to 16-bit integers where they fit.
   void run(int thread) {
     PerThread& own = threads_[static_cast<std::size_t>(thread)];
-    convolution_.run(own.planes.data(), images_, own.dst.data());
+    if (convolution_.fits_shorts())
+      convolution_.run(own.planes.data(), images_, own.shorts.data());
+    else
+      convolution_.run(own.planes.data(), images_, own.dst.data());
   }
   /// What evaluation does for a layer: packing, then, some rows at a time, product, batch norm, quantizer;
   /// for codes of one bit these are thresholds.
@@ -220,6 +225,7 @@ class BitSubject {
   struct PerThread {
     AlignedBuffer<unsigned char> codes, planes;
     AlignedBuffer<float> dst;
+    AlignedBuffer<short> shorts;
     AlignedBuffer<unsigned char> next;
   };
   void whole_bits(PerThread& own) {
