@@ -68,6 +68,15 @@ template <size_t... kUnits>
 struct Units {};
 using AllUnits = Units<1, 2, 3, 4, 5, 6, 7, 8>;
 
+/// All of TileOf::kTile<masked, units>.
+template <class TileOf, size_t... kUnits>
+constexpr Tiles list_tiles(size_t pixels, size_t outputs, Units<kUnits...> /*units*/) {
+  return {.pixels = pixels,
+          .outputs = outputs,
+          .binary = {TileOf::template kTile<false, kUnits>...},
+          .masked = {TileOf::template kTile<true, kUnits>...}};
+}
+
 template <size_t kIndex>
 struct Index {
   static constexpr size_t value = kIndex;

@@ -203,22 +203,14 @@ void tile(const TileRow& row, size_t x) {
     write_all<Lane, Results>(row, x, sums);
 }
 
-template <class Lane, class Results, bool kMasked, size_t... kUnits>
-constexpr void list(Tile (&tiles)[kMostUnits], Units<kUnits...> /*units*/) {
-  const Tile all[] = {tile<Lane, Results, kMasked, kUnits>...};
-  for (size_t i = 0; i < kMostUnits; ++i) tiles[i] = all[i];
-}
+template <class Lane, class Results>
+struct TileOf {
+  template <bool kMasked, size_t kUnits>
+  static constexpr Tile kTile = tile<Lane, Results, kMasked, kUnits>;
+};
 
 template <class Lane, class Results>
-constexpr Tiles make_tiles() {
-  Tiles tiles{.pixels = Lane::kPixels, .outputs = kOutputs, .binary = {}, .masked = {}};
-  list<Lane, Results, false>(tiles.binary, AllUnits{});
-  list<Lane, Results, true>(tiles.masked, AllUnits{});
-  return tiles;
-}
-
-template <class Lane, class Results>
-constexpr Tiles kTiles = make_tiles<Lane, Results>();
+constexpr Tiles kTiles = list_tiles<TileOf<Lane, Results>>(Lane::kPixels, kOutputs, AllUnits{});
 
 template <class Results>
 const Tiles& tiles_of(const BitPlan& plan) {

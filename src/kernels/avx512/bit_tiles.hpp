@@ -194,7 +194,7 @@ void tile(const TileRow& row, size_t x) {
   const size_t* offsets = row.word_offsets;
   const size_t word_count = row.word_count;
   const unsigned char* start = row.corner + x * (kUnitBytes / Lane::kPixels);
-  __m512i sums[kUnits];
+  __m512i sums[kUnits];  // zero for the compiler alone, which does not know that there is a first product
   for_each_index<kUnits>([&](auto u)
                              __attribute__((always_inline)) { sums[u.value] = _mm512_setzero_si512(); });
   for (size_t j = 0; j < row.product_count; ++j) {
@@ -237,22 +237,14 @@ void tile(const TileRow& row, size_t x) {
   }
 }
 
-template <class Lane, class Results, bool kMasked, size_t... kUnits>
-constexpr void list(Tile (&tiles)[kMostUnits], Units<kUnits...> /*units*/) {
-  const Tile all[] = {tile<Lane, Results, kMasked, kUnits>...};
-  for (size_t i = 0; i < kMostUnits; ++i) tiles[i] = all[i];
-}
+template <class Lane, class Results>
+struct TileOf {
+  template <bool kMasked, size_t kUnits>
+  static constexpr Tile kTile = tile<Lane, Results, kMasked, kUnits>;
+};
 
 template <class Lane, class Results>
-constexpr Tiles make_tiles() {
-  Tiles tiles{.pixels = Lane::kPixels, .outputs = kWidth, .binary = {}, .masked = {}};
-  list<Lane, Results, false>(tiles.binary, AllUnits{});
-  list<Lane, Results, true>(tiles.masked, AllUnits{});
-  return tiles;
-}
-
-template <class Lane, class Results>
-constexpr Tiles kTiles = make_tiles<Lane, Results>();
+constexpr Tiles kTiles = list_tiles<TileOf<Lane, Results>>(Lane::kPixels, kWidth, AllUnits{});
 
 template <class Counts, class Results>
 const Tiles& tiles_of(const BitPlan& plan) {
