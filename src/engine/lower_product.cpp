@@ -27,15 +27,20 @@ double seconds_of(const Built& built) {
   return median_seconds(built, DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, kRounds);
 }
 
-/// Packing included.
+/// As training runs it, packing included.
 double seconds_of(const kernels::BitConvolution& convolution, std::size_t images) {
   const kernels::BitGeometry& g = convolution.geometry();
   AlignedBuffer<unsigned char> codes(g.height * g.width * g.channels), planes(convolution.image_bytes());
-  AlignedBuffer<float> dst(g.out_height() * g.out_width() * g.outputs);
+  const std::size_t size = g.out_height() * g.out_width() * g.outputs;
+  AlignedBuffer<float> floats(convolution.fits_shorts() ? 0 : size);
+  AlignedBuffer<short> shorts(convolution.fits_shorts() ? size : 0);
   const auto work = [&] {
     for (std::size_t image = 0; image < images; ++image) {
       convolution.pack(codes.data(), 1, planes.data());
-      convolution.run(planes.data(), 1, dst.data());
+      if (convolution.fits_shorts())
+        convolution.run(planes.data(), 1, shorts.data());
+      else
+        convolution.run(planes.data(), 1, floats.data());
     }
   };
   return median_seconds(work, kRounds);
@@ -144,10 +149,9 @@ PathChoice Lowering::measure_paths(const Node& node, const ProductCodes& codes, 
   return shared_.measured[key] = choice;
 }
 
-void Lowering::lower_floats(const Node& node, TensorId dst) {
-  const Built& built = node.forward;
+void Lowering::lower_call(const Node& node, const Built& built, Storage storage, TensorId dst) {
   const void* w = shared_.parameters.copy(*node.weights, Parameters::Content::codes, built.weights);
-  const TensorId x = stored(node.src, operand_, node.name);
+  const TensorId x = stored(node.src, storage, node.name);
   call(node.name, node.linear ? StepKind::linear : StepKind::convolution_forward, built,
        {{DNNL_ARG_SRC, built.src, x, nullptr},
         {DNNL_ARG_WEIGHTS, built.weights, -1, w},
@@ -155,16 +159,11 @@ void Lowering::lower_floats(const Node& node, TensorId dst) {
        {x}, {dst});
 }
 
+void Lowering::lower_floats(const Node& node, TensorId dst) { lower_call(node, node.forward, operand_, dst); }
+
 void Lowering::lower_integers(const Node& node, TensorId dst) {
   const ProductCodes codes = codes_of(node).value();
-  const Built built = integer_product(node, codes).value();
-  const void* w = shared_.parameters.copy(*node.weights, Parameters::Content::codes, built.weights);
-  const TensorId x = stored(node.src, bytes_for(codes.lowest), node.name);
-  call(node.name, StepKind::convolution_forward, built,
-       {{DNNL_ARG_SRC, built.src, x, nullptr},
-        {DNNL_ARG_WEIGHTS, built.weights, -1, w},
-        {DNNL_ARG_DST, built.dst, dst, nullptr}},
-       {x}, {dst});
+  lower_call(node, integer_product(node, codes).value(), bytes_for(codes.lowest), dst);
 }
 
 BitProduct Lowering::lower_bits(int id, const Node& node) {

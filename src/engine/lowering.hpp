@@ -140,6 +140,7 @@ class Lowering {
   /// The path is one the layer has. Bit planes are not run at once, see Value::product.
   void lower_floats(const Node& node, TensorId dst);
   void lower_integers(const Node& node, TensorId dst);
+  void lower_call(const Node& node, const onednn::Built& built, Storage storage, TensorId dst);
   BitProduct lower_bits(int id, const Node& node);
 
   /// The value as its reader wants it: as it is stored already; else (forward) the pass that makes it stores
