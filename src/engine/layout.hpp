@@ -11,6 +11,9 @@ constexpr std::size_t size_of(Storage storage) {
   return storage == Storage::bfloat16 || storage == Storage::signed_short ? 2 : 1;
 }
 
+/// The byte storage of codes from `lowest` on.
+constexpr Storage bytes_for(int lowest) { return lowest < 0 ? Storage::signed_byte : Storage::unsigned_byte; }
+
 /// How the values of one shard's tensor lie in memory: images x blocks x pixels x lanes, lanes fastest;
 /// channel c = block * lanes + lane. nhwc is one block of `channels` lanes, nchw `channels` blocks of one
 /// lane; a matrix [images][features] is one block of one pixel. There is no padding.

@@ -226,8 +226,7 @@ void Lowering::emit_elementwise(const std::string& name, const std::vector<Resul
   for (std::size_t k = 0; k < terms.size(); ++k)
     if (!operands[k].product && !value(terms[k].value).averaged) added = value(terms[k].value).unit;
   if (!training_ && has_thresholds(operands, added, unit)) {
-    const Storage storage =
-        unit->quantizer->lowest_code() < 0 ? Storage::signed_byte : Storage::unsigned_byte;
+    const Storage storage = bytes_for(unit->quantizer->lowest_code());
     const Stored codes{program().values(name, dst.layout.size(), storage), storage};
     dst.put(codes);
     auto step = threshold_forward(name, operands, *unit, codes, dst.layout);

@@ -21,8 +21,6 @@ std::int64_t largest(int lowest, int highest) { return std::max(std::abs(lowest)
 
 bool are_bytes(int lowest, int highest) { return lowest >= -128 && highest <= (lowest < 0 ? 127 : 255); }
 
-Storage bytes_for(int lowest) { return lowest < 0 ? Storage::signed_byte : Storage::unsigned_byte; }
-
 double seconds_of(const Built& built) {
   return median_seconds(built, DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, kRounds);
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <unordered_map>
 #include <vector>
 
 namespace qtrain::engine {
@@ -20,13 +19,13 @@ double median_seconds(const std::function<void()>& work, int rounds) {
   return seconds[static_cast<std::size_t>(rounds / 2)];
 }
 
-double median_seconds(const onednn::Built& built, int src_role, int weights_role, int dst_role, int rounds) {
+BareCall::BareCall(const onednn::Built& built, int src_role, int weights_role, int dst_role)
+    : primitive_(built.primitive), stream_(onednn::cpu()) {
   using dnnl::memory;
-  std::unordered_map<int, memory> arguments;
   const auto add = [&](int role, const onednn::Desc& desc) {
     const memory zeroed(desc, onednn::cpu());
     std::memset(zeroed.get_data_handle(), 0, desc.get_size());
-    arguments.emplace(role, zeroed);
+    arguments_.emplace(role, zeroed);
   };
   add(src_role, built.src);
   add(weights_role, built.weights);
@@ -34,13 +33,16 @@ double median_seconds(const onednn::Built& built, int src_role, int weights_role
   add(DNNL_ARG_SCRATCHPAD,
       onednn::Desc({static_cast<memory::dim>(std::max<std::size_t>(built.scratchpad, 1))},
                    memory::data_type::u8, memory::format_tag::a));
-  dnnl::stream stream(onednn::cpu());
-  return median_seconds(
-      [&] {
-        built.primitive.execute(stream, arguments);
-        stream.wait();
-      },
-      rounds);
+}
+
+void BareCall::run() {
+  primitive_.execute(stream_, arguments_);
+  stream_.wait();
+}
+
+double median_seconds(const onednn::Built& built, int src_role, int weights_role, int dst_role, int rounds) {
+  BareCall call(built, src_role, weights_role, dst_role);
+  return median_seconds([&] { call.run(); }, rounds);
 }
 
 }  // namespace qtrain::engine

@@ -11,6 +11,7 @@
 #include "base/aligned.hpp"
 #include "base/random.hpp"
 #include "base/threads.hpp"
+#include "engine/measure.hpp"
 #include "engine/onednn.hpp"
 #include "kernels/bit_convolution.hpp"
 #include "run/bench.hpp"
@@ -88,38 +89,15 @@ void time_all(std::deque<Timed>& all, ThreadPool& pool, int tasks, int rounds) {
     }
 }
 
-/// A oneDNN convolution and its tensors, one set a thread.
-class BareForward {
- public:
-  BareForward(const engine::onednn::Built& built, int threads) : primitive_(built.primitive) {
-    for (int thread = 0; thread < threads; ++thread) {
-      PerThread& own = threads_.emplace_back(PerThread{dnnl::stream(engine::onednn::cpu()), {}});
-      const engine::onednn::Desc scratch(
-          {static_cast<dnnl::memory::dim>(std::max<std::size_t>(built.scratchpad, 1))},
-          dnnl::memory::data_type::u8, dnnl::memory::format_tag::a);
-      for (const auto& [role, desc] : {std::pair{DNNL_ARG_SRC, built.src},
-                                       {DNNL_ARG_WEIGHTS, built.weights},
-                                       {DNNL_ARG_DST, built.dst},
-                                       {DNNL_ARG_SCRATCHPAD, scratch}}) {
-        const dnnl::memory memory(desc, engine::onednn::cpu());
-        std::memset(memory.get_data_handle(), 0, desc.get_size());
-        own.arguments.emplace(role, memory);
-      }
-    }
-  }
-  void run(int thread) {
-    PerThread& own = threads_[static_cast<std::size_t>(thread)];
-    primitive_.execute(own.stream, own.arguments);
-  }
+/// A oneDNN convolution, a call with tensors of its own for each thread.
+using BareForward = std::vector<engine::BareCall>;
 
- private:
-  struct PerThread {
-    dnnl::stream stream;
-    std::unordered_map<int, dnnl::memory> arguments;
-  };
-  dnnl::primitive primitive_;
-  std::vector<PerThread> threads_;
-};
+BareForward bare_forward(const engine::onednn::Built& built, int threads) {
+  BareForward calls;
+  for (int thread = 0; thread < threads; ++thread)
+    calls.emplace_back(built, DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST);
+  return calls;
+}
 
 /// Float32, or u8 activations by s8 weights, float sums: src and dst nhwc, or as oneDNN likes best.
 std::vector<BareForward> bare_forwards(const Layer& layer, std::size_t images, bool integer, int threads) {
@@ -135,15 +113,13 @@ std::vector<BareForward> bare_forwards(const Layer& layer, std::size_t images, b
   const onednn::Window window{static_cast<int>(layer.kernel), static_cast<int>(layer.stride),
                               static_cast<int>(layer.kernel / 2), 0};
   std::vector<BareForward> all;
-  for (const auto layout : {onednn::any, onednn::channels_last}) {
-    if (!integer)
-      all.emplace_back(onednn::convolution_forward(layout(src), weights, layout(dst), window), threads);
-    else
-      all.emplace_back(onednn::integer_convolution_forward(
-                           onednn::in_storage(onednn::channels_last(src), engine::Storage::unsigned_byte),
-                           weights, layout(dst), window),
-                       threads);
-  }
+  for (const auto layout : {onednn::any, onednn::channels_last})
+    all.push_back(bare_forward(
+        integer ? onednn::integer_convolution_forward(
+                      onednn::in_storage(onednn::channels_last(src), engine::Storage::unsigned_byte), weights,
+                      layout(dst), window)
+                : onednn::convolution_forward(layout(src), weights, layout(dst), window),
+        threads));
   return all;
 }
 
@@ -269,7 +245,7 @@ LayerTimes time_layer(const Network& network, const Layer& layer, ThreadPool& po
   for (const bool integer : {false, true})
     for (BareForward& forward : bare_forwards(layer, network.images, integer, pool.size())) {
       BareForward& kept = bare.emplace_back(std::move(forward));
-      all.push_back({[&kept](int thread) { kept.run(thread); }});
+      all.push_back({[&kept](int thread) { kept[static_cast<std::size_t>(thread)].run(); }});
     }
   std::deque<BitSubject> subjects;
   for (const Bits& bits : kBits) {
