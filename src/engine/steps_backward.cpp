@@ -38,7 +38,7 @@ class ElementwiseBackward final : public Step {
       float* g = g_.storage == Storage::float32 ? context.at(g_.tensor) + t.offset : scratch.gradient();
       gather(context, t, scratch, g);
       if (unit_ != nullptr) through_activation(context, t, scratch, g);
-      for (const Operand& o : operands_) add_sums(context, t, o, scratch, g);
+      for (std::size_t k = 0; k < operands_.size(); ++k) add_sums(context, t, k, scratch, g);
       if (g == scratch.gradient()) store(g, g_.storage, place(context, g_, t), t.pixels * layout_.lanes);
     });
   }
@@ -46,11 +46,8 @@ class ElementwiseBackward final : public Step {
  private:
   void gather(const RunContext& context, const Tile& t, const Scratch& scratch, float* g) const {
     const std::size_t size = t.pixels * layout_.lanes;
-    if (diff_dst_.size() == 1) {
-      load(diff_dst_[0].storage, place(context, diff_dst_[0], t), g, size);
-      return;
-    }
     const float* sum = values_of(diff_dst_[0], context, t, layout_.lanes, g);
+    if (diff_dst_.size() == 1 && sum != g) std::copy_n(sum, size, g);
     for (std::size_t k = 1; k < diff_dst_.size(); ++k, sum = g)
       kernels::active().add(sum, values_of(diff_dst_[k], context, t, layout_.lanes, scratch.y), g, size);
   }
@@ -68,15 +65,17 @@ class ElementwiseBackward final : public Step {
     unit_->ste->multiply({y, size}, unit_->quantizer->range(), {g, size});
   }
 
-  void add_sums(const RunContext& context, const Tile& t, const Operand& o, const Scratch& scratch,
+  void add_sums(const RunContext& context, const Tile& t, std::size_t k, const Scratch& scratch,
                 const float* g) const {
+    const Operand& o = operands_[k];
     if (!o.affine->wants_gradient_sums()) return;
     double* sum = o.affine->partial_sum(context.shard) + t.channel;
     if (!o.affine->batch_norm()) {
       kernels::active().lane_sums(g, sum, t.pixels, layout_.lanes);
       return;
     }
-    const float* z = values_of(o.z, context, t, layout_.lanes, scratch.operand(0));
+    const float* z = unit_ != nullptr ? loaded(o.z, context, t, scratch.operand(k))
+                                      : values_of(o.z, context, t, layout_.lanes, scratch.operand(k));
     kernels::active().products(g, z, o.affine->mean() + t.channel, sum,
                                o.affine->partial_square(context.shard) + t.channel, t.pixels, layout_.lanes);
   }

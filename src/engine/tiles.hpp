@@ -47,9 +47,11 @@ std::vector<TensorId> joined(std::vector<TensorId> x, const std::vector<TensorId
 /// Where a tile of the tensor begins.
 std::byte* place(const RunContext& context, const Stored& x, const Tile& tile);
 
-/// The tensor's values over one tile: in place, or as floats in `scratch`.
+/// The tensor's values over one tile: in place, or as floats in `scratch`. Fetches the next tile meanwhile.
 const float* values_of(const Stored& x, const RunContext& context, const Tile& tile, std::size_t lanes,
                        float* scratch);
+/// Where values_of has left them.
+const float* loaded(const Stored& x, const RunContext& context, const Tile& tile, const float* scratch);
 
 /// Four tiles of scratch: a result, each operand as floats, and a gradient.
 struct Scratch {
@@ -61,7 +63,8 @@ struct Scratch {
   float* gradient() const { return y + 3 * size; }
 };
 
-/// y = sum of the operands' affine maps over one tile. The rows of a product lie in its operand's scratch.
+/// y = sum of the operands' affine maps over one tile, after values_of of each into its scratch; the rows of
+/// a product lie there already.
 void combine(const std::vector<Operand>& operands, const RunContext& context, const Tile& tile,
              std::size_t lanes, const Scratch& scratch, float* y);
 
