@@ -3,7 +3,7 @@
 namespace qtrain::engine {
 
 void pack(const RunContext& context, const BitProduct& product, std::size_t n) {
-  const kernels::BitGeometry& g = product.convolution->geometry();
+  const kernels::ConvolutionGeometry& g = product.convolution->geometry();
   const std::byte* src =
       context.raw(product.src.tensor) + n * g.height * g.width * g.channels * size_of(product.src.storage);
   auto* planes = reinterpret_cast<unsigned char*>(context.raw(product.planes));
@@ -21,7 +21,7 @@ class BitProductStep final : public Step {
       : Step(name, kind, {product.src.tensor, product.planes}, {dst.tensor}), product_(product), dst_(dst) {}
   void run(const RunContext& context) const override {
     const kernels::BitConvolution& convolution = *product_.convolution;
-    const kernels::BitGeometry& g = convolution.geometry();
+    const kernels::ConvolutionGeometry& g = convolution.geometry();
     const auto* planes = reinterpret_cast<const unsigned char*>(context.raw(product_.planes));
     std::byte* dst = context.raw(dst_.tensor);
     for (std::size_t n = 0; n < product_.images; ++n) {

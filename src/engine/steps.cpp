@@ -49,7 +49,7 @@ const BitProduct* product_of(const std::vector<Operand>& operands) {
 /// Pixels of a row of the product, and how many rows make a tile.
 struct RowTiles {
   std::size_t height, width, rows;
-  explicit RowTiles(const kernels::BitGeometry& g)
+  explicit RowTiles(const kernels::ConvolutionGeometry& g)
       : height(g.out_height()),
         width(g.out_width()),
         rows(std::clamp<std::size_t>(kRowTileSize / (width * g.outputs), 1, height)) {}
@@ -139,7 +139,7 @@ class Forward final : public ElementwiseForward {
 }  // namespace
 
 std::size_t row_tiles_bytes(const std::vector<Operand>& operands) {
-  const kernels::BitGeometry& g = product_of(operands)->convolution->geometry();
+  const kernels::ConvolutionGeometry& g = product_of(operands)->convolution->geometry();
   const RowTiles tiles(g);
   return 3 * tiles.rows * tiles.width * g.outputs * sizeof(float);
 }

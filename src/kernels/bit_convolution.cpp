@@ -20,13 +20,16 @@ std::size_t round_up(std::size_t value, std::size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-double window_size(const BitGeometry& g) { return static_cast<double>(g.channels * g.kernel * g.kernel); }
+double window_size(const ConvolutionGeometry& g) {
+  return static_cast<double>(g.channels * g.kernel * g.kernel);
+}
 
 /// Largest magnitude of a number of `planes` digits; of one digit if they are taken apart.
 double most(int planes, bool weighted) { return weighted ? 1 : std::exp2(planes) - 1; }
 
 /// Bound of the results and of what they are added up from.
-double largest_sum(const BitGeometry& g, const BitWeights& weights, const BitActivations& activations) {
+double largest_sum(const ConvolutionGeometry& g, const BitWeights& weights,
+                   const BitActivations& activations) {
   const double indices = activations.step * most(activations.planes, activations.weighted);
   return window_size(g) * most(weights.planes, weights.weighted) * (indices + std::abs(activations.lowest));
 }
@@ -46,7 +49,7 @@ Digits digits_of(float code, int planes, bool binary) {
 
 }  // namespace
 
-std::string BitConvolution::refusal(const BitGeometry& g, const BitWeights& weights,
+std::string BitConvolution::refusal(const ConvolutionGeometry& g, const BitWeights& weights,
                                     const BitActivations& activations) {
   if (g.height * g.width * g.channels * g.outputs * g.kernel * g.stride == 0) return "a size is 0";
   if (g.kernel > std::min(g.height, g.width) + 2 * g.padding + g.end_padding)
@@ -65,7 +68,7 @@ std::string BitConvolution::refusal(const BitGeometry& g, const BitWeights& weig
   return "";
 }
 
-BitConvolution::BitConvolution(const BitGeometry& geometry, const BitWeights& weights,
+BitConvolution::BitConvolution(const ConvolutionGeometry& geometry, const BitWeights& weights,
                                const BitActivations& activations, const Kernels& kernels)
     : geometry_(geometry),
       weights_(weights),
@@ -90,7 +93,7 @@ BitConvolution::BitConvolution(const BitGeometry& geometry, const BitWeights& we
 }
 
 void BitConvolution::lay_out() {
-  const BitGeometry& g = geometry_;
+  const ConvolutionGeometry& g = geometry_;
   plan_.out_height = g.out_height();
   plan_.out_width = g.out_width();
   plan_.outputs = g.outputs;

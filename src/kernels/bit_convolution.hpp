@@ -7,20 +7,10 @@
 
 #include "base/aligned.hpp"
 #include "kernels/bit_planes.hpp"
+#include "kernels/geometry.hpp"
 #include "kernels/kernels.hpp"
 
 namespace qtrain::kernels {
-
-/// Images height x width x channels, square kernel, zero padding above and left, more below and right. A
-/// matrix product [rows][channels] x [outputs][channels]^T is the 1x1 convolution of a 1 x rows image.
-struct BitGeometry {
-  std::size_t height = 1, width = 1, channels = 1, outputs = 1;
-  std::size_t kernel = 1, stride = 1;
-  std::size_t padding = 0;      ///< on all four sides
-  std::size_t end_padding = 0;  ///< as much more below and to the right
-  std::size_t out_height() const { return (height + 2 * padding + end_padding - kernel) / stride + 1; }
-  std::size_t out_width() const { return (width + 2 * padding + end_padding - kernel) / stride + 1; }
-};
 
 /// Weights are integers w = sum over i < planes of 2^i d_i, the digits d_i all +-1 where every w is odd, else
 /// in {-1, 0, 1}: any |w| < 2^planes. So planes = 1 are +-1 and ternary weights, 2 are {-3, -1, 1, 3}, signed
@@ -57,12 +47,12 @@ class BitConvolution {
  public:
   /// Why a convolution cannot be done: a window larger than the padded image, planes beyond 1 to 8, or sums
   /// that may pass 2^24, the last integer up to which floats are exact. "": it can.
-  static std::string refusal(const BitGeometry& geometry, const BitWeights& weights,
+  static std::string refusal(const ConvolutionGeometry& geometry, const BitWeights& weights,
                              const BitActivations& activations);
 
   /// An Error if refusal() has a reason.
-  BitConvolution(const BitGeometry& geometry, const BitWeights& weights, const BitActivations& activations,
-                 const Kernels& kernels = active());
+  BitConvolution(const ConvolutionGeometry& geometry, const BitWeights& weights,
+                 const BitActivations& activations, const Kernels& kernels = active());
   BitConvolution(const BitConvolution&) = delete;
   BitConvolution& operator=(const BitConvolution&) = delete;
 
@@ -73,7 +63,7 @@ class BitConvolution {
   /// d_i b_p), every operation rounded to float; only i or p if one operand is weighted.
   void set_scales(std::span<const float> alphas, std::span<const float> betas);
 
-  const BitGeometry& geometry() const { return geometry_; }
+  const ConvolutionGeometry& geometry() const { return geometry_; }
   const PlaneLayout& layout() const { return plan_.layout; }
   /// Bytes of one packed image.
   std::size_t image_bytes() const { return plan_.layout.image_bytes; }
@@ -138,7 +128,7 @@ class BitConvolution {
   void pack_output(std::span<const float> codes, std::size_t output, bool binary);
   void set_bias(std::size_t output);
 
-  BitGeometry geometry_;
+  ConvolutionGeometry geometry_;
   BitWeights weights_;
   BitActivations activations_;
   const Kernels& kernels_;

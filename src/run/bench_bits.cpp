@@ -22,7 +22,7 @@ namespace qtrain::run {
 namespace {
 
 using kernels::BitConvolution;
-using kernels::BitGeometry;
+using kernels::ConvolutionGeometry;
 
 constexpr double kMostGroupSeconds = 2e-3;
 
@@ -30,7 +30,7 @@ constexpr double kMostGroupSeconds = 2e-3;
 /// side x side.
 struct Layer {
   std::size_t side, channels, outputs, kernel, stride, count;
-  BitGeometry geometry() const { return {side, side, channels, outputs, kernel, stride, kernel / 2}; }
+  ConvolutionGeometry geometry() const { return {side, side, channels, outputs, kernel, stride, kernel / 2}; }
 };
 struct Network {
   const char* name;
@@ -150,7 +150,7 @@ class BitSubject {
       w = static_cast<float>(bits.ternary ? static_cast<int>(random.below(3)) - 1
                                           : 2 * static_cast<int>(random.below(1U << bits.weights)) - top);
     convolution_.pack_weights(weights);
-    const BitGeometry& g = convolution_.geometry();
+    const ConvolutionGeometry& g = convolution_.geometry();
     for (int thread = 0; thread < threads; ++thread) {
       PerThread& own = threads_.emplace_back(
           PerThread{AlignedBuffer<unsigned char>(images * g.height * g.width * g.channels),
@@ -179,7 +179,7 @@ class BitSubject {
   void whole(int thread) {
     PerThread& own = threads_[static_cast<std::size_t>(thread)];
     if (top_ == 1) return whole_bits(own);
-    const BitGeometry& g = convolution_.geometry();
+    const ConvolutionGeometry& g = convolution_.geometry();
     const std::size_t row = g.out_width() * g.outputs, height = g.out_height();
     const std::size_t rows = std::clamp<std::size_t>(kTileSize / row, 1, height);
     const auto& k = kernels::active();
@@ -205,7 +205,7 @@ class BitSubject {
     AlignedBuffer<unsigned char> next;
   };
   void whole_bits(PerThread& own) {
-    const BitGeometry& g = convolution_.geometry();
+    const ConvolutionGeometry& g = convolution_.geometry();
     const kernels::BitThresholds thresholds{levels_.data(), flipped_.data(), padded_, 0, 1};
     for (std::size_t image = 0; image < images_; ++image) {
       convolution_.pack(own.codes.data() + image * g.height * g.width * g.channels, 1, own.planes.data());

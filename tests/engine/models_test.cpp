@@ -20,7 +20,7 @@ namespace {
 
 using Geometry =
     std::tuple<std::size_t, std::size_t, std::size_t, std::size_t, std::size_t, std::size_t, std::size_t,
-               std::size_t>;  ///< members of BitGeometry in turn
+               std::size_t>;  ///< members of ConvolutionGeometry in turn
 
 void add_products(const model::Graph& graph, std::set<Geometry>& geometries) {
   const auto shapes = model::infer_shapes(graph);
@@ -65,7 +65,7 @@ std::vector<float> random_codes(std::size_t size, int lowest, int step, std::uin
 dnnl::memory::dims dims(std::initializer_list<std::size_t> sizes) { return {sizes.begin(), sizes.end()}; }
 
 /// The convolution by oneDNN, of floats or of bytes.
-std::vector<float> by_onednn(const kernels::BitGeometry& g, const std::vector<float>& weights,
+std::vector<float> by_onednn(const kernels::ConvolutionGeometry& g, const std::vector<float>& weights,
                              const std::vector<float>& codes, bool bytes) {
   const Shape shape{narrow<std::int64_t>(g.outputs), narrow<std::int64_t>(g.channels),
                     narrow<std::int64_t>(g.kernel), narrow<std::int64_t>(g.kernel)};
@@ -99,7 +99,7 @@ std::vector<float> by_onednn(const kernels::BitGeometry& g, const std::vector<fl
   return {y, y + g.out_height() * g.out_width() * g.outputs};
 }
 
-std::vector<float> by_planes(const kernels::BitGeometry& g, int weight_bits, int bits,
+std::vector<float> by_planes(const kernels::ConvolutionGeometry& g, int weight_bits, int bits,
                              const std::vector<float>& weights, const std::vector<float>& codes) {
   kernels::BitConvolution convolution(g, {weight_bits}, {bits});
   convolution.pack_weights(weights);
@@ -117,7 +117,8 @@ TEST_CASE("every layer of every model, 1 to 4 bits on either side: one result") 
   const std::set<Geometry> geometries = all_products();
   CHECK(geometries.size() > 40);
   for (const auto& [height, width, channels, outputs, kernel, stride, padding, end_padding] : geometries) {
-    const kernels::BitGeometry g{height, width, channels, outputs, kernel, stride, padding, end_padding};
+    const kernels::ConvolutionGeometry g{height, width,  channels, outputs,
+                                         kernel, stride, padding,  end_padding};
     CAPTURE(fmt::format("{}x{}x{} -> {}, {}x{}, stride {}", height, width, channels, outputs, kernel, kernel,
                         stride));
     RandomStream random(1, Purpose::test);

@@ -168,7 +168,7 @@ TEST_CASE("bit convolution: random geometries") {
 
 TEST_CASE("bit convolution: sums at the limits of bytes, of 16-bit lanes and of float") {
   struct Extreme {
-    BitGeometry geometry;
+    ConvolutionGeometry geometry;
     int weight_planes, planes;
     std::size_t lane_bytes;
   };
@@ -248,7 +248,7 @@ TEST_CASE("bit convolution: weights packed anew replace all of the old") {
 }
 
 TEST_CASE("bit convolution: weighted planes are added in the stated order") {
-  const BitGeometry geometry{5, 6, 18, 19, 3, 1, 1};
+  const ConvolutionGeometry geometry{5, 6, 18, 19, 3, 1, 1};
   for (const bool weighted_weights : {false, true})
     for (const bool weighted_activations : {false, true})
       for (const WeightKind kind : {WeightKind::odd, WeightKind::any}) {
@@ -300,7 +300,8 @@ TEST_CASE("bit convolution: weighted planes are added in the stated order") {
 }
 
 TEST_CASE("bit convolution: what it cannot do exactly is refused") {
-  const auto refusal = [](const BitGeometry& g, int weight_planes, const BitActivations& activations) {
+  const auto refusal = [](const ConvolutionGeometry& g, int weight_planes,
+                          const BitActivations& activations) {
     return BitConvolution::refusal(g, {weight_planes}, activations);
   };
   CHECK(refusal({1, 1, 258, 1}, 8, {8}) == "");

@@ -12,14 +12,16 @@ namespace qtrain::kernels {
 enum class WeightKind { odd, any };  ///< digits +-1, digits in {-1, 0, 1}
 
 struct BitCase {
-  BitGeometry geometry;
+  ConvolutionGeometry geometry;
   BitWeights weights;
   BitActivations activations;
   WeightKind kind = WeightKind::odd;
   std::size_t images = 1;
 };
 
-inline std::size_t weight_count(const BitGeometry& g) { return g.outputs * g.channels * g.kernel * g.kernel; }
+inline std::size_t weight_count(const ConvolutionGeometry& g) {
+  return g.outputs * g.channels * g.kernel * g.kernel;
+}
 inline std::size_t input_count(const BitCase& c) {
   return c.images * c.geometry.height * c.geometry.width * c.geometry.channels;
 }
@@ -50,7 +52,7 @@ inline std::vector<int> random_activations(const BitCase& c, RandomStream& rando
 /// Sums of products over each window, OIHW and nhwc, 0 outside the image.
 inline std::vector<float> plain_convolution(const BitCase& c, const std::vector<int>& weights,
                                             const std::vector<int>& activations) {
-  const BitGeometry& g = c.geometry;
+  const ConvolutionGeometry& g = c.geometry;
   std::vector<float> sums;
   const auto inside = [&](std::size_t at, std::size_t size) {
     return at >= g.padding && at < size + g.padding;

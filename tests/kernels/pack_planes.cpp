@@ -9,7 +9,7 @@ namespace qtrain::kernels {
 namespace {
 
 struct Pack {
-  BitGeometry geometry;
+  ConvolutionGeometry geometry;
   BitActivations activations;
 };
 
