@@ -9,6 +9,8 @@ namespace qtrain::kernels {
 struct PlaneLayout;  // bit_planes.hpp
 struct BitPlan;
 struct BitThresholds;
+struct PairLayout;  // pairs.hpp
+struct PairPlan;
 
 /// One set of kernels: pure functions on plain pointers. All sets give the same bits (additions in the stated
 /// order, no fused multiply-add; only which NaN a NaN is stays open), so the choice of ISA is a matter of
@@ -89,6 +91,13 @@ struct Kernels {
   /// As from_unsigned_bytes and from_signed_bytes, in bfloat16, which has all these integers. No overlap.
   void (*bfloat16_from_unsigned_bytes)(const unsigned char* x, unsigned short* y, std::size_t size);
   void (*bfloat16_from_signed_bytes)(const unsigned char* x, unsigned short* y, std::size_t size);
+  /// The pairs of columns of `images` images of bfloat16 values nhwc.
+  void (*pack_pairs)(const PairLayout& layout, const unsigned short* x, std::size_t images, unsigned* pairs);
+  /// Adds to diff_weights [output][ky][kx][channel] the sum of src * diff_dst, both packed, over images, rows
+  /// and pairs in that order; of a pair the right column's product first. Every value read and every sum
+  /// counts as 0 if it is denormal, and sums are rounded to float, products are not.
+  void (*pair_products)(const PairPlan& plan, const unsigned* src, const unsigned* diff_dst,
+                        std::size_t images, float* diff_weights);
   /// Whether every value is finite.
   bool (*all_finite)(const float* x, std::size_t size);
   /// Runs independent multiply-add chains in registers; returns multiply-adds done. For measuring the

@@ -16,6 +16,9 @@ const Kernels& active();
 /// the bit planes alone. Empty: the best this CPU has. An unknown name, or one the CPU lacks, is an Error
 /// (usage).
 const Kernels& choose(std::string_view isa);
+/// Whether this CPU has products of bfloat16 pairs (AVX-512 BF16). Sets without them are slow at
+/// pair_products, the reference above all.
+bool multiplies_bfloat16();
 /// Every set this CPU can run, reference first, best last.
 std::vector<const Kernels*> available();
 

@@ -11,6 +11,7 @@ void fill_tiles(Kernels& set);  ///< affine, affine_add, affine_pair
 void fill_sums(Kernels& set);   ///< moments, products, lane_sums, tree_sum
 void fill_response_norm(Kernels& set);
 void fill_bit_planes(Kernels& set);   ///< pack_*, bit_convolution*, popcount_burn
+void fill_pairs(Kernels& set);        ///< pack_pairs, pair_products
 void fill_elementwise(Kernels& set);  ///< the others
 }  // namespace reference
 
@@ -27,6 +28,7 @@ void fill_elementwise(Kernels& set);
 void fill_pack_planes(Kernels& set);      ///< pack_bytes, pack_floats, pack_signs
 void fill_bit_convolution(Kernels& set);  ///< bit_convolution*, popcount_burn: needs VPOPCNTDQ, BITALG, VNNI
 void fill_bit_convolution_bw(Kernels& set);  ///< the same without them
+void fill_pairs(Kernels& set);               ///< needs AVX-512 BF16
 }  // namespace avx512
 
 }  // namespace qtrain::kernels

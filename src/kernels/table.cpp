@@ -15,6 +15,7 @@ const Kernels& reference_set() {
     reference::fill_sums(set);
     reference::fill_response_norm(set);
     reference::fill_bit_planes(set);
+    reference::fill_pairs(set);
     reference::fill_elementwise(set);
     return set;
   }();
@@ -40,6 +41,7 @@ Kernels make_avx512(const char* isa, void (*fill_bit_convolution)(Kernels&)) {
   avx512::fill_response_norm(set);
   avx512::fill_elementwise(set);
   avx512::fill_pack_planes(set);
+  (multiplies_bfloat16() ? avx512::fill_pairs : reference::fill_pairs)(set);
   fill_bit_convolution(set);
   return set;
 }
@@ -77,6 +79,8 @@ std::string_view lacking(std::string_view isa) {
 }
 
 }  // namespace
+
+bool multiplies_bfloat16() { return cpu_has_avx512bw() && __builtin_cpu_supports("avx512bf16"); }
 
 std::vector<const Kernels*> available() {
   std::vector<const Kernels*> sets{&reference_set()};

@@ -1,0 +1,40 @@
+#pragma once
+#include <vector>
+
+#include "kernels/geometry.hpp"
+#include "kernels/kernels.hpp"
+#include "kernels/pairs.hpp"
+
+namespace qtrain::kernels {
+
+/// The gradient of a convolution's weights, of bfloat16 src and diff_dst, by products of pairs of columns:
+///
+///   diff_weights[o][ky][kx][c] = sum over images, y, x of src[y s + ky - p][x s + kx - p][c]
+///   diff_dst[y][x][o]
+///
+/// in floats, in the order of Kernels::pair_products. Described once, run for any shard by any thread;
+/// nothing allocates after construction.
+class WeightGradient {
+ public:
+  explicit WeightGradient(const ConvolutionGeometry& geometry, const Kernels& kernels = active());
+  WeightGradient(const WeightGradient&) = delete;
+  WeightGradient& operator=(const WeightGradient&) = delete;
+
+  /// What run() needs besides its operands.
+  std::size_t scratch_bytes() const;
+
+  /// src is nhwc, diff_dst too, diff_weights is as above; no overlap. `scratch` is aligned to words.
+  void run(const unsigned short* src, const unsigned short* diff_dst, std::size_t images, unsigned* scratch,
+           float* diff_weights) const;
+
+ private:
+  void lay_out_src(const ConvolutionGeometry& geometry);
+
+  const Kernels& kernels_;
+  std::vector<std::ptrdiff_t> src_first_, diff_dst_first_;
+  std::vector<std::size_t> taps_;
+  PairPlan plan_{};
+  std::size_t images_ = 1;  ///< packed at once
+};
+
+}  // namespace qtrain::kernels
