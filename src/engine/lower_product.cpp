@@ -27,7 +27,7 @@ double seconds_of(const Built& built) {
 
 /// As training runs it, packing included.
 double seconds_of(const kernels::BitConvolution& convolution, std::size_t images) {
-  const kernels::BitGeometry& g = convolution.geometry();
+  const kernels::ConvolutionGeometry& g = convolution.geometry();
   AlignedBuffer<unsigned char> codes(g.height * g.width * g.channels), planes(convolution.image_bytes());
   const std::size_t size = g.out_height() * g.out_width() * g.outputs;
   AlignedBuffer<float> floats(convolution.fits_shorts() ? 0 : size);
@@ -85,21 +85,26 @@ std::optional<Built> Lowering::integer_product(const Node& node, const ProductCo
   return built;
 }
 
-std::unique_ptr<kernels::BitConvolution> Lowering::bit_product(const Node& node,
-                                                               const ProductCodes& codes) const {
+kernels::ConvolutionGeometry Lowering::geometry_of(const Node& node) const {
   const auto& dims = values_[static_cast<std::size_t>(node.src)].desc.dims();
   const auto size = [](std::int64_t n) { return narrow<std::size_t>(n); };
-  kernels::BitGeometry g{.channels = size(dims[1]), .outputs = size(node.weights->shape[0])};
+  kernels::ConvolutionGeometry g{.channels = size(dims[1]), .outputs = size(node.weights->shape[0])};
   if (node.linear) {
     g.width = size(images_);
-  } else {
-    g.height = size(dims[2]);
-    g.width = size(dims[3]);
-    g.kernel = size(node.window.kernel);
-    g.stride = size(node.window.stride);
-    g.padding = size(node.window.padding);
-    g.end_padding = size(node.window.end_padding);
+    return g;
   }
+  g.height = size(dims[2]);
+  g.width = size(dims[3]);
+  g.kernel = size(node.window.kernel);
+  g.stride = size(node.window.stride);
+  g.padding = size(node.window.padding);
+  g.end_padding = size(node.window.end_padding);
+  return g;
+}
+
+std::unique_ptr<kernels::BitConvolution> Lowering::bit_product(const Node& node,
+                                                               const ProductCodes& codes) const {
+  const kernels::ConvolutionGeometry g = geometry_of(node);
   const auto planes = [](std::int64_t most) {
     return static_cast<int>(std::bit_width(static_cast<std::uint64_t>(most)));
   };

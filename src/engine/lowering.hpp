@@ -129,6 +129,9 @@ class Lowering {
   /// Empty if one of them has no codes.
   std::optional<ProductCodes> codes_of(const Node& node) const;
 
+  /// As a convolution; a linear layer's shard is one image of a row of `images` pixels.
+  kernels::ConvolutionGeometry geometry_of(const Node& node) const;
+
   /// The product on one-byte codes, or on bit planes; empty where it would not be the same in every bit.
   std::optional<onednn::Built> integer_product(const Node& node, const ProductCodes& codes);
   std::unique_ptr<kernels::BitConvolution> bit_product(const Node& node, const ProductCodes& codes) const;
@@ -197,6 +200,10 @@ class Lowering {
   void backward_product(Node& node);
 
   void backward_weights(const Node& node, TensorId diff_dst);
+
+  /// By oneDNN, or by products of pairs; `partial` is left in the layout it returns.
+  onednn::Desc weights_by_call(const Node& node, TensorId src, TensorId diff_dst, TensorId& partial);
+  onednn::Desc weights_by_pairs(const Node& node, TensorId src, TensorId diff_dst, TensorId& partial);
 
   void backward_data(const Node& node, TensorId diff_dst);
 

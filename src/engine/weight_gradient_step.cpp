@@ -1,0 +1,41 @@
+#include "engine/weight_gradient_step.hpp"
+
+namespace qtrain::engine {
+
+namespace {
+
+class WeightGradientStep final : public Step {
+ public:
+  WeightGradientStep(const std::string& name, std::unique_ptr<kernels::WeightGradient> gradient,
+                     std::size_t images, TensorId src, TensorId diff_dst, TensorId scratch,
+                     TensorId diff_weights)
+      : Step(name, StepKind::convolution_backward_weights, {src, diff_dst, scratch}, {diff_weights}),
+        gradient_(std::move(gradient)),
+        images_(images),
+        src_(src),
+        diff_dst_(diff_dst),
+        scratch_(scratch),
+        diff_weights_(diff_weights) {}
+  void run(const RunContext& context) const override {
+    const auto at = [&](TensorId id) { return reinterpret_cast<unsigned short*>(context.raw(id)); };
+    gradient_->run(at(src_), at(diff_dst_), images_, reinterpret_cast<unsigned*>(context.raw(scratch_)),
+                   context.at(diff_weights_));
+  }
+
+ private:
+  std::unique_ptr<kernels::WeightGradient> gradient_;
+  std::size_t images_;
+  TensorId src_, diff_dst_, scratch_, diff_weights_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> weight_gradient_step(const std::string& name,
+                                           std::unique_ptr<kernels::WeightGradient> gradient,
+                                           std::size_t images, TensorId src, TensorId diff_dst,
+                                           TensorId scratch, TensorId diff_weights) {
+  return std::make_unique<WeightGradientStep>(name, std::move(gradient), images, src, diff_dst, scratch,
+                                              diff_weights);
+}
+
+}  // namespace qtrain::engine
