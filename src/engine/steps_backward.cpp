@@ -36,6 +36,7 @@ class ElementwiseBackward final : public Step {
     const Scratch scratch(context.at(tiles_), layout_);
     for_each_tile(layout_, [&](const Tile& t) {
       float* g = g_.storage == Storage::float32 ? context.at(g_.tensor) + t.offset : scratch.gradient();
+      fetch_next_to_write(g_, context, t, layout_.lanes);
       gather(context, t, scratch, g);
       if (unit_ != nullptr) through_activation(context, t, scratch, g);
       for (std::size_t k = 0; k < operands_.size(); ++k) add_sums(context, t, k, scratch, g);

@@ -35,17 +35,23 @@ namespace {
 constexpr std::size_t kCacheLine = 64;
 
 // Tensors outlast a barrier and come from far away; a tile's work takes about as long as its successor's way.
-void fetch_next(const std::byte* tile, std::size_t bytes) {
-  for (std::size_t i = 0; i < bytes; i += kCacheLine) __builtin_prefetch(tile + bytes + i);
+template <int kToWrite>
+void fetch_next(const Stored& x, const RunContext& context, const Tile& tile, std::size_t lanes) {
+  const std::size_t bytes = tile.pixels * lanes * size_of(x.storage);
+  const std::byte* next = place(context, x, tile) + bytes;
+  for (std::size_t i = 0; i < bytes; i += kCacheLine) __builtin_prefetch(next + i, kToWrite);
 }
 
 }  // namespace
 
+void fetch_next_to_write(const Stored& x, const RunContext& context, const Tile& tile, std::size_t lanes) {
+  fetch_next<1>(x, context, tile, lanes);
+}
+
 const float* values_of(const Stored& x, const RunContext& context, const Tile& tile, std::size_t lanes,
                        float* scratch) {
-  const std::byte* values = place(context, x, tile);
-  fetch_next(values, tile.pixels * lanes * size_of(x.storage));
-  if (x.storage != Storage::float32) load(x.storage, values, scratch, tile.pixels * lanes);
+  fetch_next<0>(x, context, tile, lanes);
+  if (x.storage != Storage::float32) load(x.storage, place(context, x, tile), scratch, tile.pixels * lanes);
   return loaded(x, context, tile, scratch);
 }
 

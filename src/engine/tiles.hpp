@@ -47,7 +47,10 @@ std::vector<TensorId> joined(std::vector<TensorId> x, const std::vector<TensorId
 /// Where a tile of the tensor begins.
 std::byte* place(const RunContext& context, const Stored& x, const Tile& tile);
 
-/// The tensor's values over one tile: in place, or as floats in `scratch`. Fetches the next tile meanwhile.
+/// Has the tensor's next tile brought near while the caller works on this one.
+void fetch_next_to_write(const Stored& x, const RunContext& context, const Tile& tile, std::size_t lanes);
+/// The tensor's values over one tile: in place, or as floats in `scratch`. The next tile is fetched
+/// meanwhile.
 const float* values_of(const Stored& x, const RunContext& context, const Tile& tile, std::size_t lanes,
                        float* scratch);
 /// Where values_of has left them.
