@@ -35,44 +35,56 @@ void pack_pairs(const PairLayout& layout, const unsigned short* x, std::size_t i
 }
 
 float flushed(float x) { return std::abs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
-double left_of(unsigned pair) { return static_cast<double>(flushed(std::bit_cast<float>(pair << 16))); }
-double right_of(unsigned pair) {
-  return static_cast<double>(flushed(std::bit_cast<float>(pair & 0xFFFF0000)));
+float left_of(unsigned pair) { return flushed(std::bit_cast<float>(pair << 16)); }
+float right_of(unsigned pair) { return flushed(std::bit_cast<float>(pair & 0xFFFF0000)); }
+
+/// sum + x * y, rounded once. A product of two bfloat16 is a float unless it is too small or too large for
+/// one, and always a double, which has more than twice a float's digits: rounding the sum to it first changes
+/// nothing.
+float plus(float sum, float x, float y) {
+  const float product = x * y, magnitude = std::abs(product);
+  if ((magnitude > 0x1p-100f && magnitude < 0x1p100f) || (product == 0 && (x == 0 || y == 0)))
+    return sum + product;
+  return flushed(
+      static_cast<float>(static_cast<double>(sum) + static_cast<double>(x) * static_cast<double>(y)));
 }
 
-/// sum + product; the rounding to double before that to float changes nothing, for double has more than twice
-/// the digits, and holds the product of two bfloat16 exactly.
-float plus(float sum, double product) {
-  return flushed(static_cast<float>(static_cast<double>(flushed(sum)) + product));
-}
-
-/// The products of one tap of one output and a block's channels.
-void add_tap(const PairPlan& plan, const unsigned* src, const unsigned* diff_dst, std::size_t ky,
-             std::size_t tap, std::size_t channels, float* sums) {
-  for (std::size_t y = 0; y < plan.diff_dst.height; ++y) {
-    const std::size_t row = y * plan.stride + ky;
-    if (row < plan.padding || row - plan.padding >= plan.src.height) continue;
-    const unsigned* x = src + (row - plan.padding) * plan.src.row_words + tap;
-    const unsigned* g = diff_dst + y * plan.diff_dst.row_words;
-    for (std::size_t j = 0; j < plan.diff_dst.pairs; ++j, x += plan.src.lanes, g += plan.diff_dst.lanes)
-      for (std::size_t l = 0; l < channels; ++l)
-        sums[l] = plus(plus(sums[l], right_of(x[l]) * right_of(*g)), left_of(x[l]) * left_of(*g));
+/// The products of one pair of columns in one tap: `sums` are of the first output.
+void add_pair(const PairPlan& plan, const unsigned* src, const unsigned* diff_dst, std::size_t channels,
+              float* sums) {
+  const std::size_t apart = plan.kernel * plan.kernel * plan.src.channels;
+  for (std::size_t o = 0; o < plan.diff_dst.channels; ++o, sums += apart) {
+    const std::size_t lanes = plan.diff_dst.lanes;
+    const unsigned g = diff_dst[o / lanes * plan.diff_dst.block_words + o % lanes];
+    const float left = left_of(g), right = right_of(g);
+    for (std::size_t l = 0; l < channels; ++l)
+      sums[l] = plus(plus(sums[l], right_of(src[l]), right), left_of(src[l]), left);
   }
+}
+
+/// The products of one row of an image's block of channels with one row of diff_dst, in all taps of row ky.
+void add_row(const PairPlan& plan, const unsigned* src, const unsigned* diff_dst, std::size_t channels,
+             float* sums) {
+  for (std::size_t kx = 0; kx < plan.kernel; ++kx, sums += plan.src.channels)
+    for (std::size_t j = 0; j < plan.diff_dst.pairs; ++j)
+      add_pair(plan, src + plan.taps[kx] + j * plan.src.lanes, diff_dst + j * plan.diff_dst.lanes, channels,
+               sums);
 }
 
 void pair_products(const PairPlan& plan, const unsigned* src, const unsigned* diff_dst, std::size_t images,
                    float* diff_weights) {
   const PairLayout &s = plan.src, &d = plan.diff_dst;
-  for (std::size_t o = 0; o < d.channels; ++o)
-    for (std::size_t ky = 0; ky < plan.kernel; ++ky)
-      for (std::size_t kx = 0; kx < plan.kernel; ++kx)
-        for (std::size_t block = 0; block < s.blocks; ++block) {
-          const std::size_t first = block * s.lanes;
-          float* sums = diff_weights + ((o * plan.kernel + ky) * plan.kernel + kx) * s.channels + first;
-          for (std::size_t n = 0; n < images; ++n)
-            add_tap(plan, src + n * s.image_words + block * s.block_words,
-                    diff_dst + n * d.image_words + o / d.lanes * d.block_words + o % d.lanes, ky,
-                    plan.taps[kx], std::min(s.lanes, s.channels - first), sums);
+  const std::size_t taps = plan.kernel * plan.kernel;
+  for (std::size_t i = 0; i < d.channels * taps * s.channels; ++i) diff_weights[i] = flushed(diff_weights[i]);
+  for (std::size_t n = 0; n < images; ++n)
+    for (std::size_t block = 0; block < s.blocks; ++block)
+      for (std::size_t y = 0; y < d.height; ++y)
+        for (std::size_t ky = 0; ky < plan.kernel; ++ky) {
+          const std::size_t row = y * plan.stride + ky, first = block * s.lanes;
+          if (row < plan.padding || row - plan.padding >= s.height) continue;
+          add_row(plan, src + n * s.image_words + block * s.block_words + (row - plan.padding) * s.row_words,
+                  diff_dst + n * d.image_words + y * d.row_words, std::min(s.lanes, s.channels - first),
+                  diff_weights + ky * plan.kernel * s.channels + first);
         }
 }
 
