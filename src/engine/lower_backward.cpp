@@ -110,36 +110,35 @@ void Lowering::backward_weights(const Node& node, TensorId diff_dst) {
   const bool pairs = operand_ == Storage::bfloat16 && !node.linear && kernels::multiplies_bfloat16() &&
                      suits_pairs(geometry_of(node));
   const TensorId src = stored(node.src, operand_, node.name);
-  TensorId partial = -1;
-  const Desc desc =
-      pairs ? weights_by_pairs(node, src, diff_dst, partial) : weights_by_call(node, src, diff_dst, partial);
+  const Partial partial =
+      pairs ? weights_by_pairs(node, src, diff_dst) : weights_by_call(node, src, diff_dst);
   const bool first_program = !shared_.gradients.contains(node.weights->index);
   auto& gradient = shared_.gradients[node.weights->index];
-  if (first_program) prepare_gradient(gradient, desc, *node.weights, value(node.src).unit);
+  if (first_program) prepare_gradient(gradient, partial.desc, *node.weights, value(node.src).unit);
   out_->partials.emplace_back(node.weights->index,
-                              in_partial_layout(partial, desc, gradient.desc, node.name));
+                              in_partial_layout(partial.tensor, partial.desc, gradient.desc, node.name));
 }
 
-Desc Lowering::weights_by_call(const Node& node, TensorId src, TensorId diff_dst, TensorId& partial) {
+Lowering::Partial Lowering::weights_by_call(const Node& node, TensorId src, TensorId diff_dst) {
   const Built built = node.linear ? onednn::linear_backward_weights(node.forward)
                                   : onednn::convolution_backward_weights(node.forward, node.window);
-  partial = program().tensor(node.name + " weight gradient", built.weights.get_size(), true);
+  const TensorId partial = program().tensor(node.name + " weight gradient", built.weights.get_size(), true);
   call(node.name, node.linear ? StepKind::linear : StepKind::convolution_backward_weights, built,
        {{DNNL_ARG_SRC, built.src, src, nullptr},
         {DNNL_ARG_DIFF_DST, built.dst, diff_dst, nullptr},
         {DNNL_ARG_DIFF_WEIGHTS, built.weights, partial, nullptr}},
        {src, diff_dst}, {partial});
-  return built.weights;
+  return {partial, built.weights};
 }
 
-Desc Lowering::weights_by_pairs(const Node& node, TensorId src, TensorId diff_dst, TensorId& partial) {
+Lowering::Partial Lowering::weights_by_pairs(const Node& node, TensorId src, TensorId diff_dst) {
   auto gradient = std::make_unique<kernels::WeightGradient>(geometry_of(node));
   const TensorId scratch = program().tensor(node.name + " pairs", gradient->scratch_bytes());
   const Desc desc = onednn::channels_last(node.weights->shape);
-  partial = program().tensor(node.name + " weight gradient", desc.get_size(), true);
+  const TensorId partial = program().tensor(node.name + " weight gradient", desc.get_size(), true);
   program().step(weight_gradient_step(node.name, std::move(gradient), static_cast<std::size_t>(images_), src,
                                       diff_dst, scratch, partial));
-  return desc;
+  return {partial, desc};
 }
 
 void Lowering::backward_data(const Node& node, TensorId diff_dst) {

@@ -201,9 +201,14 @@ class Lowering {
 
   void backward_weights(const Node& node, TensorId diff_dst);
 
-  /// By oneDNN, or by products of pairs; `partial` is left in the layout it returns.
-  onednn::Desc weights_by_call(const Node& node, TensorId src, TensorId diff_dst, TensorId& partial);
-  onednn::Desc weights_by_pairs(const Node& node, TensorId src, TensorId diff_dst, TensorId& partial);
+  /// A shard's gradient of weights and its layout.
+  struct Partial {
+    TensorId tensor;
+    onednn::Desc desc;
+  };
+  /// By oneDNN, or by products of pairs.
+  Partial weights_by_call(const Node& node, TensorId src, TensorId diff_dst);
+  Partial weights_by_pairs(const Node& node, TensorId src, TensorId diff_dst);
 
   void backward_data(const Node& node, TensorId diff_dst);
 
