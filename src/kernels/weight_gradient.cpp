@@ -5,8 +5,8 @@
 namespace qtrain::kernels {
 namespace {
 
-constexpr std::size_t kChunkBytes = std::size_t{1}
-                                    << 18;  ///< of packed images: they stay in the second cache
+/// Of images packed at once: they stay in the second cache.
+constexpr std::size_t kChunkBytes = std::size_t{1} << 18;
 
 void finish(PairLayout& layout, const std::vector<std::ptrdiff_t>& first) {
   layout.runs = first.size();
@@ -33,8 +33,7 @@ WeightGradient::WeightGradient(const ConvolutionGeometry& g, const Kernels& kern
   plan_.diff_dst.pairs = (g.out_width() + 1) / 2;
   finish(plan_.diff_dst, diff_dst_first_);
   lay_out_src(g);
-  const std::size_t bytes = (plan_.src.image_words + plan_.diff_dst.image_words) * sizeof(unsigned);
-  images_ = std::max<std::size_t>(1, kChunkBytes / bytes);
+  images_ = std::max<std::size_t>(1, kChunkBytes / scratch_bytes());  // which are those of one image here
 }
 
 // A tap's left columns begin at kx - padding and are 2 stride apart: taps that are multiples of it apart

@@ -9,8 +9,8 @@ namespace qtrain::kernels {
 
 /// The gradient of a convolution's weights, of bfloat16 src and diff_dst, by products of pairs of columns:
 ///
-///   diff_weights[o][ky][kx][c] = sum over images, y, x of src[y s + ky - p][x s + kx - p][c]
-///   diff_dst[y][x][o]
+///   diff_weights[o][ky][kx][c] = sum of src[y stride + ky - padding][x stride + kx - padding][c]
+///                                       * diff_dst[y][x][o] over images, y and x
 ///
 /// in floats, in the order of Kernels::pair_products. Described once, run for any shard by any thread;
 /// nothing allocates after construction.

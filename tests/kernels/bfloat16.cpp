@@ -11,15 +11,7 @@
 namespace qtrain::kernels {
 namespace {
 
-using Halves = std::vector<unsigned short>;
-
 float float_of(std::uint32_t bits) { return std::bit_cast<float>(bits); }
-
-Halves to_bfloat16(const Kernels& k, const std::vector<float>& x) {
-  Halves y(x.size());
-  k.to_bfloat16(x.data(), y.data(), x.size());
-  return y;
-}
 
 }  // namespace
 

@@ -72,6 +72,14 @@ inline std::vector<float> integer_values(std::size_t size, std::uint32_t stream)
   return values;
 }
 
+using Halves = std::vector<unsigned short>;  ///< bfloat16
+
+inline Halves to_bfloat16(const Kernels& k, const std::vector<float>& x) {
+  Halves y(x.size());
+  k.to_bfloat16(x.data(), y.data(), x.size());
+  return y;
+}
+
 /// A copy of `values` that starts one element off the allocation's alignment, with marked elements around it.
 template <class T>
 class Guarded {

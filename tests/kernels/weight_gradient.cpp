@@ -10,7 +10,6 @@
 namespace qtrain::kernels {
 namespace {
 
-using Halves = std::vector<unsigned short>;
 using Geometry = ConvolutionGeometry;
 
 /// All kernels from 1 to 7, strides to 3, paddings, odd widths, channels and outputs around 16 and 8 lanes.
@@ -43,11 +42,7 @@ std::vector<Geometry> geometries() {
   return all;
 }
 
-Halves halves(const std::vector<float>& x) {
-  Halves y(x.size());
-  reference_kernels().to_bfloat16(x.data(), y.data(), x.size());
-  return y;
-}
+Halves halves(const std::vector<float>& x) { return to_bfloat16(reference_kernels(), x); }
 
 std::size_t src_size(const Geometry& g) { return g.height * g.width * g.channels; }
 std::size_t dst_size(const Geometry& g) { return g.out_height() * g.out_width() * g.outputs; }
