@@ -227,8 +227,11 @@ int run_experiment(const Request& request) {
   Job job{.experiment = experiment, .request = request, .transport = *transport, .console = console};
   try {
     return run_job(job);
-  } catch (const dist::CommonError&) {
-    throw;
+  } catch (const dist::CommonError& error) {
+    // Said while the transport lives: its end waits for all processes, and the first to leave the job with an
+    // error has the launcher end the others.
+    fmt::print(stderr, "{}\n", error.what());
+    return static_cast<int>(error.code());
   } catch (const Error& error) {
     if (transport->alone()) throw;
     fmt::print(stderr, "worker {}: {}\n", transport->first(), error.what());
