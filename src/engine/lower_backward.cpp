@@ -15,6 +15,12 @@ bool suits_pairs(const kernels::ConvolutionGeometry& g) {
   return g.kernel >= 3 && g.channels >= 16 && g.channels <= 128;
 }
 
+kernels::PairValues pair_values(Storage storage) {
+  if (storage == Storage::bfloat16) return kernels::PairValues::bfloat16;
+  return storage == Storage::unsigned_byte ? kernels::PairValues::unsigned_bytes
+                                           : kernels::PairValues::signed_bytes;
+}
+
 }  // namespace
 
 void Lowering::backward(Node& node) {
@@ -109,9 +115,7 @@ Stored Lowering::propagated(const Node& node, const Stored& diff_dst) {
 void Lowering::backward_weights(const Node& node, TensorId diff_dst) {
   const bool pairs = operand_ == Storage::bfloat16 && !node.linear && kernels::multiplies_bfloat16() &&
                      suits_pairs(geometry_of(node));
-  const TensorId src = stored(node.src, operand_, node.name);
-  const Partial partial =
-      pairs ? weights_by_pairs(node, src, diff_dst) : weights_by_call(node, src, diff_dst);
+  const Partial partial = pairs ? weights_by_pairs(node, diff_dst) : weights_by_call(node, diff_dst);
   const bool first_program = !shared_.gradients.contains(node.weights->index);
   auto& gradient = shared_.gradients[node.weights->index];
   if (first_program) prepare_gradient(gradient, partial.desc, *node.weights, value(node.src).unit);
@@ -119,7 +123,8 @@ void Lowering::backward_weights(const Node& node, TensorId diff_dst) {
                               in_partial_layout(partial.tensor, partial.desc, gradient.desc, node.name));
 }
 
-Lowering::Partial Lowering::weights_by_call(const Node& node, TensorId src, TensorId diff_dst) {
+Lowering::Partial Lowering::weights_by_call(const Node& node, TensorId diff_dst) {
+  const TensorId src = stored(node.src, operand_, node.name);
   const Built built = node.linear ? onednn::linear_backward_weights(node.forward)
                                   : onednn::convolution_backward_weights(node.forward, node.window);
   const TensorId partial = program().tensor(node.name + " weight gradient", built.weights.get_size(), true);
@@ -131,13 +136,14 @@ Lowering::Partial Lowering::weights_by_call(const Node& node, TensorId src, Tens
   return {partial, built.weights};
 }
 
-Lowering::Partial Lowering::weights_by_pairs(const Node& node, TensorId src, TensorId diff_dst) {
-  auto gradient = std::make_unique<kernels::WeightGradient>(geometry_of(node));
+Lowering::Partial Lowering::weights_by_pairs(const Node& node, TensorId diff_dst) {
+  const Stored src = bytes_or_bfloat16(node.src, node.name);
+  auto gradient = std::make_unique<kernels::WeightGradient>(geometry_of(node), pair_values(src.storage));
   const TensorId scratch = program().tensor(node.name + " pairs", gradient->scratch_bytes());
   const Desc desc = onednn::channels_last(node.weights->shape);
   const TensorId partial = program().tensor(node.name + " weight gradient", desc.get_size(), true);
-  program().step(weight_gradient_step(node.name, std::move(gradient), static_cast<std::size_t>(images_), src,
-                                      diff_dst, scratch, partial));
+  program().step(weight_gradient_step(node.name, std::move(gradient), static_cast<std::size_t>(images_),
+                                      src.tensor, diff_dst, scratch, partial));
   return {partial, desc};
 }
 

@@ -40,6 +40,12 @@ Stored Lowering::exact(int v, const std::string& name) {
   return {floats(v, name)};
 }
 
+Stored Lowering::bytes_or_bfloat16(int v, const std::string& name) {
+  for (const Storage storage : {Storage::unsigned_byte, Storage::signed_byte})
+    if (value(v).in(storage) >= 0) return {value(v).in(storage), storage};
+  return {stored(v, Storage::bfloat16, name), Storage::bfloat16};
+}
+
 TensorId Lowering::converted(const Stored& src, Storage storage, std::size_t size, const std::string& name) {
   if (src.storage == storage) return src.tensor;
   const TensorId dst = program().values(name + " converted", size, storage);

@@ -155,6 +155,9 @@ class Lowering {
   /// The value in a storage that loses nothing: floats or codes, what there is.
   Stored exact(int v, const std::string& name);
 
+  /// The same, or bfloat16 where there are no codes of one byte.
+  Stored bytes_or_bfloat16(int v, const std::string& name);
+
   /// Computes the product of a value that is none yet.
   void compute_product(int v, const std::string& name);
 
@@ -207,8 +210,8 @@ class Lowering {
     onednn::Desc desc;
   };
   /// By oneDNN, or by products of pairs.
-  Partial weights_by_call(const Node& node, TensorId src, TensorId diff_dst);
-  Partial weights_by_pairs(const Node& node, TensorId src, TensorId diff_dst);
+  Partial weights_by_call(const Node& node, TensorId diff_dst);
+  Partial weights_by_pairs(const Node& node, TensorId diff_dst);
 
   void backward_data(const Node& node, TensorId diff_dst);
 

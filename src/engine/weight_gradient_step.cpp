@@ -17,9 +17,8 @@ class WeightGradientStep final : public Step {
         scratch_(scratch),
         diff_weights_(diff_weights) {}
   void run(const RunContext& context) const override {
-    const auto at = [&](TensorId id) { return reinterpret_cast<unsigned short*>(context.raw(id)); };
-    gradient_->run(at(src_), at(diff_dst_), images_, reinterpret_cast<unsigned*>(context.raw(scratch_)),
-                   context.at(diff_weights_));
+    gradient_->run(context.raw(src_), reinterpret_cast<const unsigned short*>(context.raw(diff_dst_)),
+                   images_, reinterpret_cast<unsigned*>(context.raw(scratch_)), context.at(diff_weights_));
   }
 
  private:

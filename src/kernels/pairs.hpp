@@ -5,6 +5,9 @@
 
 namespace qtrain::kernels {
 
+/// How the values of an image are stored; all are bfloat16 once packed, which has every integer of a byte.
+enum class PairValues : unsigned char { bfloat16, unsigned_bytes, signed_bytes };
+
 /// Where pairs of columns of bfloat16 images lie: two values in a word, the left column's in its lower half,
 /// `step` columns apart. Words of a packed image:
 ///
@@ -13,7 +16,8 @@ namespace qtrain::kernels {
 ///
 /// A column outside the image and a channel past the last one are 0.
 struct PairLayout {
-  std::size_t height, width, channels;  ///< of the image, nhwc
+  PairValues values;                    ///< of the image
+  std::size_t height, width, channels;  ///< nhwc
   std::size_t lanes, blocks;
   std::size_t step;
   std::size_t runs;

@@ -19,12 +19,17 @@ void finish(PairLayout& layout, const std::vector<std::ptrdiff_t>& first) {
 
 }  // namespace
 
-WeightGradient::WeightGradient(const ConvolutionGeometry& g, const Kernels& kernels)
-    : kernels_(kernels), diff_dst_first_{0}, taps_(g.kernel) {
+WeightGradient::WeightGradient(const ConvolutionGeometry& g, PairValues src, const Kernels& kernels)
+    : kernels_(kernels),
+      diff_dst_first_{0},
+      taps_(g.kernel),
+      src_bytes_(g.height * g.width * g.channels * (src == PairValues::bfloat16 ? 2 : 1)) {
+  plan_.src.values = src;
   plan_.kernel = g.kernel;
   plan_.stride = g.stride;
   plan_.padding = g.padding;
   plan_.taps = taps_.data();
+  plan_.diff_dst.values = PairValues::bfloat16;
   plan_.diff_dst.height = g.out_height();
   plan_.diff_dst.width = g.out_width();
   plan_.diff_dst.channels = g.outputs;
@@ -57,14 +62,14 @@ std::size_t WeightGradient::scratch_bytes() const {
   return images_ * (plan_.src.image_words + plan_.diff_dst.image_words) * sizeof(unsigned);
 }
 
-void WeightGradient::run(const unsigned short* src, const unsigned short* diff_dst, std::size_t images,
+void WeightGradient::run(const void* src, const unsigned short* diff_dst, std::size_t images,
                          unsigned* scratch, float* diff_weights) const {
   const PairLayout &s = plan_.src, &d = plan_.diff_dst;
   unsigned* packed = scratch + images_ * s.image_words;
   std::fill_n(diff_weights, d.channels * plan_.kernel * plan_.kernel * s.channels, 0.0f);
   for (std::size_t n = 0; n < images; n += images_) {
     const std::size_t count = std::min(images_, images - n);
-    kernels_.pack_pairs(s, src + n * s.height * s.width * s.channels, count, scratch);
+    kernels_.pack_pairs(s, static_cast<const unsigned char*>(src) + n * src_bytes_, count, scratch);
     kernels_.pack_pairs(d, diff_dst + n * d.height * d.width * d.channels, count, packed);
     kernels_.pair_products(plan_, scratch, packed, count, diff_weights);
   }

@@ -7,7 +7,8 @@
 
 namespace qtrain::kernels {
 
-/// The gradient of a convolution's weights, of bfloat16 src and diff_dst, by products of pairs of columns:
+/// The gradient of a convolution's weights, of src as bfloat16 or bytes and bfloat16 diff_dst, by products of
+/// pairs of columns:
 ///
 ///   diff_weights[o][ky][kx][c] = sum of src[y stride + ky - padding][x stride + kx - padding][c]
 ///                                       * diff_dst[y][x][o] over images, y and x
@@ -16,7 +17,7 @@ namespace qtrain::kernels {
 /// nothing allocates after construction.
 class WeightGradient {
  public:
-  explicit WeightGradient(const ConvolutionGeometry& geometry, const Kernels& kernels = active());
+  WeightGradient(const ConvolutionGeometry& geometry, PairValues src, const Kernels& kernels = active());
   WeightGradient(const WeightGradient&) = delete;
   WeightGradient& operator=(const WeightGradient&) = delete;
 
@@ -24,7 +25,7 @@ class WeightGradient {
   std::size_t scratch_bytes() const;
 
   /// src is nhwc, diff_dst too, diff_weights is as above; no overlap. `scratch` is aligned to words.
-  void run(const unsigned short* src, const unsigned short* diff_dst, std::size_t images, unsigned* scratch,
+  void run(const void* src, const unsigned short* diff_dst, std::size_t images, unsigned* scratch,
            float* diff_weights) const;
 
  private:
@@ -33,6 +34,7 @@ class WeightGradient {
   const Kernels& kernels_;
   std::vector<std::ptrdiff_t> src_first_, diff_dst_first_;
   std::vector<std::size_t> taps_;
+  std::size_t src_bytes_;  ///< of an image
   PairPlan plan_{};
   std::size_t images_ = 1;  ///< packed at once
 };

@@ -46,13 +46,18 @@ double ask_peer(const std::string& command) {
   return line["train_images_per_second"];
 }
 
-void print_profile(const engine::Profile& profile, int steps, int threads) {
-  double total = 0;
-  for (const auto& row : profile.rows) total += row.seconds;
-  fmt::print("\nthe training step by kind, milliseconds a thread\n");
-  for (const auto& row : profile.rows)
-    fmt::print("  {:<30} {:8.2f}  {:5.1f} %\n", row.kind, 1e3 * row.seconds / steps / threads,
-               100 * row.seconds / total);
+void print_profile(const BenchSubject::Times& times, int steps, int threads) {
+  const auto print = [&](const std::string& kind, double seconds) {
+    fmt::print("  {:<30} {:8.2f}  {:5.1f} %\n", kind, 1e3 * seconds / steps, 100 * seconds / times.whole);
+  };
+  fmt::print("\nthe training step by kind, milliseconds (a thread's share)\n");
+  double rest = times.whole - times.updates;
+  for (const auto& row : times.passes.rows) {
+    print(row.kind, row.seconds / threads);
+    rest -= row.seconds / threads;
+  }
+  print("weights + optimizer", times.updates);
+  print("waiting + rest", rest);
 }
 
 }  // namespace
@@ -68,7 +73,7 @@ void benchmark(const BenchRequest& request) {
 
   BenchSubject subject(experiment, request.threads, request.batch);
   for (int k = 0; k < 3; ++k) subject.train_seconds();
-  subject.engine().reset_profile();
+  subject.reset_times();
   std::vector<double> ours, peers, ratios, bare;
   engine::BareConvolutions convolutions;
   double peak = 0;
@@ -83,7 +88,7 @@ void benchmark(const BenchRequest& request) {
     peers.push_back(ask_peer(request.peer));
     ratios.push_back(request.batch / ours.back() / peers.back());
   }
-  const engine::Profile profile = subject.engine().profile();
+  const BenchSubject::Times times = subject.times();
   std::vector<double> inference;
   for (int k = 0; k < request.steps; ++k) inference.push_back(subject.evaluate_seconds());
 
@@ -107,7 +112,7 @@ void benchmark(const BenchRequest& request) {
     fmt::print(
         "  peer                          {:8.0f} images/s; this is {:.2f} times as fast (median of pairs)\n",
         median(peers), median(ratios));
-  print_profile(profile, request.rounds * request.steps, request.threads);
+  print_profile(times, request.rounds * request.steps, request.threads);
 }
 
 }  // namespace qtrain::run

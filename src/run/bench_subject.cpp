@@ -43,13 +43,24 @@ double BenchSubject::train_seconds() {
   context.steps_per_epoch = kStepsPerEpoch;
   context.learning_rate = context.base_learning_rate = stage_.train.optimizer.learning_rate;
   context.second_moment = updater_.second_moment();
-  return seconds([&] {
+  const double step = seconds([&] {
     engine_.use_weights(context);
-    engine_.train(images_, labels_);
+    passes_ += seconds([&] { engine_.train(images_, labels_); });
     engine_.pull_gradients();
     updater_.step(context.learning_rate, context.step);
     engine_.settle(context);
   });
+  whole_ += step;
+  return step;
+}
+
+void BenchSubject::reset_times() {
+  engine_.reset_profile();
+  whole_ = passes_ = 0;
+}
+
+BenchSubject::Times BenchSubject::times() const {
+  return {.whole = whole_, .updates = whole_ - passes_, .passes = engine_.profile()};
 }
 
 double BenchSubject::evaluate_seconds() {

@@ -17,12 +17,22 @@ class BenchSubject {
   /// Seconds of one training step: weights, forward, backward, optimizer, settling.
   double train_seconds();
   double evaluate_seconds();
-  engine::Engine& engine() { return engine_; }
+  const engine::Engine& engine() const { return engine_; }
+
+  /// Where the time of training steps went, summed over steps.
+  struct Times {
+    double whole = 0;
+    double updates = 0;        ///< of it weights from latent ones and back, and the optimizer
+    engine::Profile passes{};  ///< of the rest
+  };
+  void reset_times();
+  Times times() const;
 
  private:
   const StageSpec& stage_;
   int batch_;
   engine::Engine engine_;
+  double whole_ = 0, passes_ = 0;  ///< seconds
   train::Updater updater_;
   std::vector<float> images_;
   std::vector<std::int32_t> labels_;

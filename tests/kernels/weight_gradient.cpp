@@ -47,15 +47,44 @@ Halves halves(const std::vector<float>& x) { return to_bfloat16(reference_kernel
 std::size_t src_size(const Geometry& g) { return g.height * g.width * g.channels; }
 std::size_t dst_size(const Geometry& g) { return g.out_height() * g.out_width() * g.outputs; }
 
-std::vector<float> gradient(const Geometry& g, const Kernels& set, const Halves& src, const Halves& diff_dst,
-                            std::size_t images) {
-  const WeightGradient subject(g, set);
+template <class T>
+std::vector<float> gradient_from(PairValues values, const Geometry& g, const Kernels& set,
+                                 const std::vector<T>& src, const Halves& diff_dst, std::size_t images) {
+  const WeightGradient subject(g, values, set);
   Guarded<float> diff_weights(g.outputs * g.kernel * g.kernel * g.channels);
   AlignedBuffer<unsigned> scratch(subject.scratch_bytes() / sizeof(unsigned));
-  const Halves x = after_one(src), d = after_one(diff_dst);
+  const std::vector<T> x = after_one(src);
+  const Halves d = after_one(diff_dst);
   subject.run(x.data() + 1, d.data() + 1, images, scratch.data(), diff_weights.data());
   CHECK(diff_weights.intact());
   return diff_weights.values();
+}
+
+std::vector<float> gradient(const Geometry& g, const Kernels& set, const Halves& src, const Halves& diff_dst,
+                            std::size_t images) {
+  return gradient_from(PairValues::bfloat16, g, set, src, diff_dst, images);
+}
+
+/// Every integer of a byte of this sort, in a random order.
+template <class T>
+std::vector<T> bytes(std::size_t size) {
+  RandomStream random(5, Purpose::test, 0);
+  std::vector<T> values(size);
+  for (T& value : values) value = static_cast<T>(random.below(256));
+  return values;
+}
+
+/// The gradient from bytes has the bits of that from the same integers in bfloat16, made by the reference.
+template <class T>
+void check_bytes(PairValues values, const Geometry& g) {
+  const std::vector<T> src = bytes<T>(3 * src_size(g));
+  const Halves diff_dst = halves(plain_values(3 * dst_size(g), 6));
+  const Halves same = halves({src.begin(), src.end()});
+  const auto expected = gradient(g, reference_kernels(), same, diff_dst, 3);
+  for (const Kernels* set : available()) {
+    CAPTURE(set->isa);
+    CHECK(same_bits(gradient_from(values, g, *set, src, diff_dst, 3), expected));
+  }
 }
 
 /// The sum itself, in double.
@@ -115,6 +144,16 @@ TEST_CASE(
         CHECK(same_bits(gradient(g, *set, src, diff_dst, 2), expected));
       }
     }
+  }
+}
+
+TEST_CASE("weight gradient: of bytes as of the integers they are, every shape, in every set") {
+  for (const Geometry& g : geometries()) {
+    CAPTURE(g.kernel);
+    CAPTURE(g.stride);
+    CAPTURE(g.channels);
+    check_bytes<unsigned char>(PairValues::unsigned_bytes, g);
+    check_bytes<signed char>(PairValues::signed_bytes, g);
   }
 }
 

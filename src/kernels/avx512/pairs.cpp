@@ -9,42 +9,101 @@ namespace {
 constexpr size_t kOutputs = 8;  ///< lanes of diff_dst
 constexpr size_t kTaps = 3;     ///< at most so many at once: 24 sums, 3 vectors and a pair in 32 registers
 
-/// Lanes of both halves in turn: those of the left column, those of the right one.
-__m512i in_turn(__m256i left, __m256i right) {
-  alignas(64) static constexpr unsigned short kPlaces[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
-                                                             21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
-                                                             11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-  const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(left), right, 1);
-  return _mm512_permutexvar_epi16(_mm512_load_si512(kPlaces), both);
+/// 16 values as bfloat16 in the lower halves of words, those of masked lanes; the others are 0.
+__m512i words_of(const unsigned short* x, __mmask16 lanes) {
+  return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, x));
+}
+__m512i upper_of(__m512i integers) {
+  return _mm512_srli_epi32(_mm512_castps_si512(_mm512_cvtepi32_ps(integers)), 16);
+}
+__m512i words_of(const unsigned char* x, __mmask16 lanes) {
+  return upper_of(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, x)));
+}
+__m512i words_of(const signed char* x, __mmask16 lanes) {
+  return upper_of(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lanes, x)));
 }
 
-/// A block's channels of one column; 0 outside the image.
-__m256i column_at(const PairLayout& layout, const unsigned short* row, ptrdiff_t column, __mmask16 lanes) {
-  const bool inside = column >= 0 && column < static_cast<ptrdiff_t>(layout.width);
-  const size_t offset = inside ? static_cast<size_t>(column) * layout.channels : 0;
-  return _mm256_maskz_loadu_epi16(inside ? lanes : __mmask16{0}, row + offset);
-}
+/// Up to 16 channels of an image's row.
+template <class T>
+struct Row {
+  const T* first;  ///< of the left pixel
+  size_t width, channels;
+  __mmask16 lanes;
 
-void pack_row(const PairLayout& layout, const unsigned short* row, __mmask16 lanes, unsigned* pairs) {
+  /// The channels of one column; 0 outside the image.
+  __m512i operator[](ptrdiff_t column) const {
+    if (column < 0 || column >= static_cast<ptrdiff_t>(width)) return _mm512_setzero_si512();
+    return words_of(first + static_cast<size_t>(column) * channels, lanes);
+  }
+};
+
+/// Where the pairs of 16 channels go: to one block of 16 lanes, or to two of 8, the second only if it is
+/// there.
+struct Blocks {
+  unsigned* pairs;
+  size_t lanes, apart;
+  bool second;
+
+  void store(size_t pair, __m512i left, __m512i right) const {
+    const __m512i words = _mm512_or_si512(left, _mm512_slli_epi32(right, 16));
+    unsigned* at = pairs + pair * lanes;
+    if (lanes == kWidth) return _mm512_storeu_si512(at, words);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), _mm512_castsi512_si256(words));
+    if (second)
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(at + apart), _mm512_extracti64x4_epi64(words, 1));
+  }
+};
+
+template <class T>
+void pack_row(const PairLayout& layout, const Row<T>& row, const Blocks& to) {
   const auto step = static_cast<ptrdiff_t>(layout.step);
-  const __mmask16 stored = first_lanes(layout.lanes);
   for (size_t run = 0; run < layout.runs; ++run) {
     ptrdiff_t left = layout.first[run];
-    for (size_t m = 0; m < layout.pairs; ++m, left += 2 * step, pairs += layout.lanes)
-      _mm512_mask_storeu_epi32(
-          pairs, stored,
-          in_turn(column_at(layout, row, left, lanes), column_at(layout, row, left + step, lanes)));
+    for (size_t m = 0; m < layout.pairs; ++m, left += 2 * step)
+      to.store(run * layout.pairs + m, row[left], row[left + step]);
   }
 }
 
-void pack_pairs(const PairLayout& layout, const unsigned short* x, size_t images, unsigned* pairs) {
-  for (size_t n = 0; n < images; ++n)
-    for (size_t block = 0; block < layout.blocks; ++block) {
-      const size_t first = block * layout.lanes, left = layout.channels - first;
-      const __mmask16 lanes = first_lanes(left < layout.lanes ? left : layout.lanes);
-      for (size_t y = 0; y < layout.height; ++y, pairs += layout.row_words)
-        pack_row(layout, x + (n * layout.height + y) * layout.width * layout.channels + first, lanes, pairs);
+/// The same where the columns of a pair are neighbours and the second run, if there is one, begins one column
+/// further: each column is read once.
+template <class T>
+void pack_neighbours(const PairLayout& layout, const Row<T>& row, const Blocks& to) {
+  ptrdiff_t column = *layout.first;
+  __m512i left = row[column];
+  for (size_t m = 0; m < layout.pairs; ++m) {
+    const __m512i right = row[++column], next = row[++column];
+    to.store(m, left, right);
+    if (layout.runs == 2) to.store(layout.pairs + m, right, next);
+    left = next;
+  }
+}
+
+template <class T>
+void pack(const PairLayout& layout, const T* x, size_t images, unsigned* pairs) {
+  const size_t pixels = layout.width * layout.channels;
+  const bool neighbours =
+      layout.step == 1 && (layout.runs == 1 || (layout.runs == 2 && layout.first[1] == layout.first[0] + 1));
+  for (size_t n = 0; n < images; ++n, x += layout.height * pixels, pairs += layout.image_words)
+    for (size_t c = 0; c < layout.channels; c += kWidth) {
+      const size_t there = layout.channels - c;
+      unsigned* to = pairs + c / layout.lanes * layout.block_words;
+      for (size_t y = 0; y < layout.height; ++y, to += layout.row_words) {
+        const Row<T> row{x + y * pixels + c, layout.width, layout.channels, first_lanes(there)};
+        const Blocks blocks{to, layout.lanes, layout.block_words, there > kOutputs};
+        neighbours ? pack_neighbours(layout, row, blocks) : pack_row(layout, row, blocks);
+      }
     }
+}
+
+void pack_pairs(const PairLayout& layout, const void* x, size_t images, unsigned* pairs) {
+  switch (layout.values) {
+    case PairValues::bfloat16:
+      return pack(layout, static_cast<const unsigned short*>(x), images, pairs);
+    case PairValues::unsigned_bytes:
+      return pack(layout, static_cast<const unsigned char*>(x), images, pairs);
+    case PairValues::signed_bytes:
+      return pack(layout, static_cast<const signed char*>(x), images, pairs);
+  }
 }
 
 __m512bh as_pairs(__m512i words) { return reinterpret_cast<__m512bh>(words); }

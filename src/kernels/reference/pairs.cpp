@@ -9,19 +9,24 @@
 namespace qtrain::kernels::reference {
 namespace {
 
-unsigned value_at(const PairLayout& layout, const unsigned short* row, std::ptrdiff_t column,
-                  std::size_t channel) {
+unsigned as_bfloat16(unsigned short x) { return x; }
+unsigned as_bfloat16(unsigned char x) { return std::bit_cast<unsigned>(static_cast<float>(x)) >> 16; }
+unsigned as_bfloat16(signed char x) { return std::bit_cast<unsigned>(static_cast<float>(x)) >> 16; }
+
+template <class T>
+unsigned value_at(const PairLayout& layout, const T* row, std::ptrdiff_t column, std::size_t channel) {
   if (column < 0 || column >= static_cast<std::ptrdiff_t>(layout.width) || channel >= layout.channels)
     return 0;
-  return row[static_cast<std::size_t>(column) * layout.channels + channel];
+  return as_bfloat16(row[static_cast<std::size_t>(column) * layout.channels + channel]);
 }
 
-void pack_pairs(const PairLayout& layout, const unsigned short* x, std::size_t images, unsigned* pairs) {
+template <class T>
+void pack(const PairLayout& layout, const T* x, std::size_t images, unsigned* pairs) {
   const auto step = static_cast<std::ptrdiff_t>(layout.step);
   for (std::size_t n = 0; n < images; ++n)
     for (std::size_t block = 0; block < layout.blocks; ++block)
       for (std::size_t y = 0; y < layout.height; ++y) {
-        const unsigned short* row = x + (n * layout.height + y) * layout.width * layout.channels;
+        const T* row = x + (n * layout.height + y) * layout.width * layout.channels;
         for (std::size_t run = 0; run < layout.runs; ++run)
           for (std::size_t m = 0; m < layout.pairs; ++m) {
             const std::ptrdiff_t left = layout.first[run] + 2 * step * static_cast<std::ptrdiff_t>(m);
@@ -32,6 +37,17 @@ void pack_pairs(const PairLayout& layout, const unsigned short* x, std::size_t i
             }
           }
       }
+}
+
+void pack_pairs(const PairLayout& layout, const void* x, std::size_t images, unsigned* pairs) {
+  switch (layout.values) {
+    case PairValues::bfloat16:
+      return pack(layout, static_cast<const unsigned short*>(x), images, pairs);
+    case PairValues::unsigned_bytes:
+      return pack(layout, static_cast<const unsigned char*>(x), images, pairs);
+    case PairValues::signed_bytes:
+      return pack(layout, static_cast<const signed char*>(x), images, pairs);
+  }
 }
 
 float flushed(float x) { return std::abs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
