@@ -234,6 +234,7 @@ TEST_CASE("qil: known values") {
 TEST_CASE("qil: starts at the largest value; c and d move slower than weights") {
   const auto quantizer = make("qil");
   CHECK(quantizer->start({.mean_magnitude = 0.8, .largest = 3}) == Values{1.5F, 1.5F});
+  CHECK(make("qil, reach: 0.5")->start({.mean_magnitude = 0.8, .largest = 3}) == Values{0.75F, 0.75F});
   for (const auto& parameter : quantizer->learned()) CHECK(parameter.learning_rate_factor == 0.01);
   for (const auto& parameter : make("qil, interval_rate: 0.5")->learned())
     CHECK(parameter.learning_rate_factor == 0.5);

@@ -127,6 +127,14 @@ TEST_CASE("lsq: the step has its own rate and stays positive") {
   CHECK(zeros.used({0, 1e30F}) == Values{0, 7 * zeros.learned[0]});
 }
 
+TEST_CASE("qil: the first interval reaches from 0 to the largest weight, or to a part of it") {
+  Bound whole("qil, gamma: fixed", {1, 3}), half("qil, gamma: fixed, reach: 0.5", {1, 3});
+  whole.start({0.5F, -2, 1});
+  half.start({0.5F, -2, 1});
+  CHECK(whole.learned == Values{1, 1});
+  CHECK(half.learned == Values{0.5F, 0.5F});
+}
+
 TEST_CASE("qil: known weights") {
   const Values u = {0.05F, 0.2F, 0.24F, 0.3F, 0.5F, 0.75F, 0.77F, 0.95F, -0.05F, -0.75F};
   Bound qil("qil, bits: 3, gamma: fixed", {1, 10});

@@ -7,9 +7,10 @@
 //   dy/dd = -0.5 (x - c) / d^2     for c - d < x <= c + d, else 0
 //
 // c and d are learned, one each a layer, at interval_rate times the rate of the weights; d is kept at 0.0001
-// or above. They start at c = d = max x / 2 over the first batch. dy/dx = 0.5 / d inside the interval: ste
-// clipped_relu. The output has no scale, so batch norm must follow. Start and interval_rate are choices made
-// here. No ReLU stands before: for c >= d the interval prunes what it would; for c < d part of x < 0 passes.
+// or above. They start at c = d = reach * max x / 2 over the first batch. dy/dx = 0.5 / d inside the
+// interval: ste clipped_relu. The output has no scale, so batch norm must follow. Start and interval_rate are
+// choices made here. No ReLU stands before: for c >= d the interval prunes what it would; for c < d part of x
+// < 0 passes.
 #include <algorithm>
 #include <array>
 
@@ -31,7 +32,7 @@ struct Interval {
 
 class Qil final : public ActivationQuantizer {
  public:
-  Qil(int bits, double rate) : top_((1 << bits) - 1), rate_(rate) {}
+  Qil(int bits, double rate, double reach) : top_((1 << bits) - 1), rate_(rate), reach_(reach) {}
 
   void forward(std::span<const float> x, std::span<float> codes) const override {
     const auto [c, d] = interval();
@@ -59,7 +60,7 @@ class Qil final : public ActivationQuantizer {
   }
   bool starts_from_data() const override { return true; }
   std::vector<float> start(const ActivationStatistics& statistics) const override {
-    const float half = std::max(statistics.largest / 2, kNarrowest);
+    const float half = std::max(static_cast<float>(0.5 * reach_) * statistics.largest, kNarrowest);
     return {half, half};
   }
   void learned_gradient(std::span<const float> x, std::span<const float> gy,
@@ -77,16 +78,18 @@ class Qil final : public ActivationQuantizer {
   Interval interval() const { return bound_ == nullptr ? Interval{} : Interval{bound_[0], bound_[1]}; }
 
   int top_;
-  double rate_;
+  double rate_, reach_;
   const float* bound_ = nullptr;
 };
 
 }  // namespace
 
 ActivationFactory read_qil(spec::Reader& keys, int bits) {
-  double rate = 0.01;
+  double rate = 0.01, reach = 1;
   keys.field("interval_rate", rate, spec::positive, "factor on the learning rate of c and d");
-  return [bits, rate](const ActivationTensor&) { return std::make_unique<Qil>(bits, rate); };
+  keys.field("reach", reach, spec::positive,
+             "the first interval goes from 0 to reach times the first batch's largest x");
+  return [=](const ActivationTensor&) { return std::make_unique<Qil>(bits, rate, reach); };
 }
 
 std::string refuses_qil(const std::string& ste) { return refuses_all_but_window("qil", ste); }

@@ -11,9 +11,9 @@
 // and all four are 0 outside it. Gradients of c, d, gamma are summed over the tensor.
 //
 // w has no scale (it lies in [-1, 1]), so a batch norm should follow. sign(0) = sign(-0) = +1: where c < d an
-// exact 0 is a small positive weight. Choices of this file, not of the paper: c = d = max |u| / 2 and gamma =
-// 1 at the start; d >= 1e-5 and gamma >= 0.1 after each step; t >= 1e-6 in k; the learning rate of the three
-// is times interval_rate; gamma learned from 2 bits on, as Algorithm 1 updates it, or fixed at 1.
+// exact 0 is a small positive weight. Choices of this file, not of the paper: c = d = reach * max |u| / 2 and
+// gamma = 1 at the start; d >= 1e-5 and gamma >= 0.1 after each step; t >= 1e-6 in k; the learning rate of
+// the three is times interval_rate; gamma learned from 2 bits on, as Algorithm 1 updates it, or fixed at 1.
 #include <algorithm>
 #include <cmath>
 
@@ -36,19 +36,26 @@ struct Interval {
   double position(double magnitude) const { return std::clamp(0.5 * (magnitude - c) / d + 0.5, 0.0, 1.0); }
 };
 
+struct Options {
+  int bits = 4;
+  std::string gamma = "learned";
+  double interval_rate = 0.01, reach = 1;
+};
+
 class Qil final : public WeightMethod {
  public:
-  Qil(int bits, bool learns_gamma, double interval_rate)
-      : bits_(bits),
-        top_(static_cast<float>((1 << (bits - 1)) - 1)),
-        learns_gamma_(learns_gamma),
-        interval_rate_(interval_rate) {}
+  explicit Qil(const Options& options)
+      : bits_(options.bits),
+        top_(static_cast<float>((1 << (options.bits - 1)) - 1)),
+        learns_gamma_(options.gamma == "learned"),
+        interval_rate_(options.interval_rate),
+        reach_(options.reach) {}
 
   void initialize(std::span<const float> w, std::span<float> u) override {
     WeightMethod::initialize(w, u);
     float largest = 0;
     for (const float value : w) largest = std::max(largest, std::abs(value));
-    values_[0] = values_[1] = std::max(0.5F * largest, kLowestHalfWidth);
+    values_[0] = values_[1] = std::max(static_cast<float>(0.5 * reach_) * largest, kLowestHalfWidth);
     if (learns_gamma_) values_[2] = 1;
   }
   void used(std::span<const float> u, const WeightContext&, std::span<float> w) override {
@@ -118,23 +125,21 @@ class Qil final : public WeightMethod {
   int bits_;
   float top_;  // q
   bool learns_gamma_;
-  double interval_rate_;
+  double interval_rate_, reach_;
   std::span<float> values_, gradients_;  // c, d, and gamma if it is learned
 };
 
 }  // namespace
 
 WeightFactory read_qil(spec::Reader& keys) {
-  int bits = 4;
-  std::string gamma = "learned";
-  double interval_rate = 0.01;
-  keys.field("bits", bits, spec::between(2, 8), "bits of a weight");
-  keys.choice("gamma", gamma, {"fixed", "learned"}, "whether gamma is trained, or stays 1");
-  keys.field("interval_rate", interval_rate, spec::non_negative,
+  Options options;
+  keys.field("bits", options.bits, spec::between(2, 8), "bits of a weight");
+  keys.choice("gamma", options.gamma, {"fixed", "learned"}, "whether gamma is trained, or stays 1");
+  keys.field("interval_rate", options.interval_rate, spec::non_negative,
              "factor on the learning rate of c, d, gamma");
-  return [bits, learns = gamma == "learned", interval_rate](const WeightTensor&) {
-    return std::make_unique<Qil>(bits, learns, interval_rate);
-  };
+  keys.field("reach", options.reach, spec::positive,
+             "the first interval goes from 0 to reach times the largest magnitude");
+  return [options](const WeightTensor&) { return std::make_unique<Qil>(options); };
 }
 
 }  // namespace qtrain::quant::weights
