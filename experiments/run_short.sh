@@ -21,19 +21,22 @@ fail() {
   exit 2
 }
 
-# Runs spec $1, a path such as experiments/ste/resnet20_float.yaml, after the one it starts from.
+# Runs spec $1, a path such as experiments/ste/resnet20_float.yaml, after those it starts from.
 run_spec() {
-  local spec=$1 place=$1 start
+  local spec=$1 place=$1 key line start
   local -a words=()
   [[ -z ${finished[$spec]:-} ]] || return 0
   [[ -f $spec ]] || fail "there is no $spec"
   place=${place#experiments/}
   place=$out/${place%.yaml}
-  start=$(sed -n 's|^[^#]*init: *runs/\([^, }]*\)/checkpoint\.safetensors.*|\1|p' "$spec")
-  if [[ -n $start ]]; then
+  for key in model quantize; do
+    line='model:.*'
+    [[ $key == model ]] || line='  '
+    start=$(sed -n "s|^${line}init: *runs/\([^, }]*\)/checkpoint\.safetensors.*|\1|p" "$spec")
+    [[ -n $start ]] || continue
     run_spec "experiments/$start.yaml"
-    [[ $out == runs ]] || words=("model.init=$out/$start/checkpoint.safetensors")
-  fi
+    [[ $out == runs ]] || words+=("$key.init=$out/$start/checkpoint.safetensors")
+  done
   "$qtrain" "$spec" ${words[@]+"${words[@]}"} --out "$place" --skip-done --resume >&2 || exit $?
   finished[$spec]=yes
 }

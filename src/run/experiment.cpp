@@ -60,6 +60,10 @@ void read_quantize(spec::Reader keys, StageSpec& stage) {
       keys.group("activations", "how activations are quantized, and their surrogate derivative"));
   stage.gradients.read(keys.group("gradients", "how gradients are quantized"));
   keys.field("biases", stage.biases, "quantize biases too, by the weights' method");
+  keys.field("init", stage.quantizer_init,
+             "safetensors file of a net whose learned quantizers those of model.init are given; empty: none");
+  if (!stage.quantizer_init.empty() && stage.model.init.empty())
+    keys.mistake("init", "needs model.init, the net whose quantizers it sets: must be empty without it");
   keys.field("skip", stage.skip,
              "weights left in float: first, last, shortcuts, or patterns of parameter or layer names with *");
   std::vector<std::string> unmatched;

@@ -49,6 +49,7 @@ struct StageSpec {
   quant::GradientSpec gradients;
   bool biases = false;
   std::vector<std::string> skip;
+  std::string quantizer_init;  ///< quantize.init
   TrainSpec train;
   EngineSpec engine;
   dist::WorkerSpec workers;

@@ -92,16 +92,25 @@ train::Trainer Session::make_trainer(int stage) const {
   return train::Trainer(std::move(setup), loaded_.dataset);
 }
 
-/// Puts the trainer where the checkpoint, the stage before, or `model.init` says.
+/// Puts the trainer where the checkpoint, the stage before, or `model.init` and `quantize.init` say.
 void Session::start_stage(train::Trainer& trainer, int stage) {
-  const std::string& init = experiment_.stages.front().model.init;
+  const StageSpec& first = experiment_.stages.front();
   if (!checkpoint_.tensors.empty())
     trainer.restore(checkpoint_);
   else if (stage > 0)
     trainer.start_from(carried_, fmt::format("the end of stage {}", stage));
-  else if (!init.empty())
-    trainer.start_from(load_safetensors(init).tensors, init);
+  else if (!first.model.init.empty())
+    trainer.start_from(initial_tensors(first, trainer.engine()), first.model.init);
   checkpoint_ = {};
+}
+
+/// What `model.init` and `quantize.init` hold.
+std::vector<NamedTensor> Session::initial_tensors(const StageSpec& stage, const engine::Engine& engine) {
+  std::vector<NamedTensor> tensors = load_safetensors(stage.model.init).tensors;
+  if (!stage.quantizer_init.empty())
+    train::take_quantizers(tensors, engine, load_safetensors(stage.quantizer_init).tensors,
+                           stage.quantizer_init);
+  return tensors;
 }
 
 /// Which path each layer that had a choice takes, and why.

@@ -102,6 +102,29 @@ std::vector<NamedTensor> latent_tensors(engine::Engine& engine) {
   return tensors;
 }
 
+void take_quantizers(std::vector<NamedTensor>& tensors, const engine::Engine& engine,
+                     const std::vector<NamedTensor>& quantizers, const std::string& source) {
+  std::vector<std::string> missing;
+  bool learns = false;
+  for (const Slot& slot : engine.slots()) {
+    if (slot.kind != Slot::Kind::learned) continue;
+    learns = true;
+    const auto found = std::ranges::find(quantizers, slot.name, &NamedTensor::name);
+    if (found == quantizers.end()) {
+      missing.push_back(slot.name);
+      continue;
+    }
+    std::erase_if(tensors, [&](const NamedTensor& tensor) { return tensor.name == slot.name; });
+    tensors.push_back(*found);
+  }
+  if (!missing.empty())
+    fail(ExitCode::data,
+         "{} has other quantizers than this net, use one quantized in the same way: it lacks {}", source,
+         fmt::join(missing, ", "));
+  if (!learns)
+    fail(ExitCode::usage, "quantize.init is {}, but these quantizers learn nothing: leave it out", source);
+}
+
 std::vector<int> load_tensors(engine::Engine& engine, const std::vector<NamedTensor>& tensors,
                               const std::string& source) {
   std::vector<int> learned;

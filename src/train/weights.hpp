@@ -16,6 +16,11 @@ std::vector<NamedTensor> used_tensors(const engine::Engine& engine);
 /// value a weight.
 std::vector<NamedTensor> latent_tensors(engine::Engine& engine);
 
+/// Puts the engine's learned quantizer values into `tensors`, as `quantizers` has them. An Error (data) names
+/// `source`, where `quantizers` comes from, and lists those it lacks.
+void take_quantizers(std::vector<NamedTensor>& tensors, const engine::Engine& engine,
+                     const std::vector<NamedTensor>& quantizers, const std::string& source);
+
 /// Sets parameters and running statistics by name; a quantized weight's latent is what its method makes of
 /// the given weights. Learned quantizer values are taken where present: returned are the indices of their
 /// slots. An Error (data) names `source` and lists every tensor that is missing, has another shape, or is a

@@ -74,6 +74,16 @@ SH
   [[ "$output" == *"### proxquant"* && "$output" == *'| `resnet20_prox_quant_short` | 90.65 %'*'| 50.00 % | 1.2500 | 12.50 % |'* ]]
 }
 
+@test "run_short.sh runs what the quantizers of a spec come from first, too" {
+  make_stub
+  "$EXPERIMENTS/run_short.sh" --out made qil
+  intervals=qil/heterogeneous_intervals_on_shapes10_short
+  applied=$(grep -n "^experiments/qil/heterogeneous_applied_to_cifar10_short.yaml " "$CALLS")
+  [[ $applied == *" model.init=$ROOM/made/warm_start/resnet20_float/checkpoint.safetensors quantize.init=$ROOM/made/$intervals/checkpoint.safetensors "* ]]
+  before=$(grep -n "^experiments/$intervals.yaml " "$CALLS")
+  [ "${before%%:*}" -lt "${applied%%:*}" ]
+}
+
 @test "run_short.sh ends with the exit code of the run that failed" {
   make_stub
   FAILING=resnet20_binary_connect_short run "$EXPERIMENTS/run_short.sh" --out made proxquant

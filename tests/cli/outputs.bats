@@ -88,6 +88,39 @@ load helper
   [[ "$output" == *"fc3.weight"* ]]
 }
 
+@test "quantize.init gives the learned quantizers of another net to that of model.init" {
+  "$QTRAIN" tiny.yaml quantize.weights.method=none train.epochs=1 --out float --quiet
+  "$QTRAIN" tiny.yaml seed=2 train.epochs=1 --out other --quiet
+  "$QTRAIN" tiny.yaml model.init=float/final.safetensors train.epochs=0 --out plain --quiet
+  "$QTRAIN" tiny.yaml model.init=float/final.safetensors quantize.init=other/checkpoint.safetensors train.epochs=0 --out mixed --quiet
+  python3 - <<'PY'
+import json, struct
+
+def tensors(path):
+    data = open(path, "rb").read()
+    size = struct.unpack("<Q", data[:8])[0]
+    return {k: data[8 + size + v["data_offsets"][0]:8 + size + v["data_offsets"][1]]
+            for k, v in json.loads(data[8:8 + size]).items() if k != "__metadata__"}
+
+other, plain, mixed = (tensors(f"{d}/final.safetensors") for d in ("other", "plain", "mixed"))
+learned = [name for name in mixed if name.endswith("alpha")]
+assert len(learned) == 2, list(mixed)
+for name in mixed:
+    assert mixed[name] == (other if name in learned else plain)[name], name
+assert any(plain[name] != other[name] for name in learned)
+PY
+  run "$QTRAIN" tiny.yaml quantize.init=other/checkpoint.safetensors --out a
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"quantize.init: needs model.init"* ]]
+  run "$QTRAIN" tiny.yaml model.init=float/final.safetensors quantize.init=float/final.safetensors quantize.weights.method=lsq --out b
+  [ "$status" -eq 3 ]
+  [[ "$output" == *"float/final.safetensors has other quantizers than this net"*"weight.s"* ]]
+  run "$QTRAIN" tiny.yaml model.init=float/final.safetensors quantize.init=other/checkpoint.safetensors \
+    'quantize.activations={quantizer: sign}' --out c
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"learn nothing"* ]]
+}
+
 @test "seeds run each in a folder of its own, with mean and deviation" {
   "$QTRAIN" tiny.yaml 'seeds=[1, 2]' train.epochs=1 --out many --quiet
   "$QTRAIN" tiny.yaml seed=2 train.epochs=1 --out one --quiet
