@@ -223,19 +223,12 @@ class BitSubject {
   std::vector<PerThread> threads_;
 };
 
-/// Bits a second of xor, popcount and add in registers.
-double popcount_peak(ThreadPool& pool) {
-  constexpr std::size_t kIterations = 200'000;
-  const double bits = kernels::active().popcount_burn(1) * kIterations;
-  std::deque<Timed> burn(1);
-  burn[0].work = [](int /*thread*/) { kernels::active().popcount_burn(kIterations); };
-  time_all(burn, pool, pool.size(), 10);
-  return pool.size() * bits / burn[0].seconds;
-}
+constexpr std::size_t kBurnIterations = 5'000;  ///< of xor, popcount and add in registers
 
-/// Seconds of a batch in oneDNN's convolutions, and in those of bit planes by kBits.
+/// Seconds of a batch in oneDNN's convolutions, and in those of bit planes by kBits; bits a second of xor,
+/// popcount and add in registers, measured in turn with them, for the clock wanders.
 struct LayerTimes {
-  double work, float32, int8;
+  double work, float32, int8, peak;
   std::array<double, std::size(kBits)> bare, whole;
 };
 
@@ -254,10 +247,13 @@ LayerTimes time_layer(const Network& network, const Layer& layer, ThreadPool& po
     all.push_back({[&subject](int thread) { subject.run(thread); }});
   }
   for (BitSubject& subject : subjects) all.push_back({[&subject](int thread) { subject.whole(thread); }});
+  all.push_back({[](int /*thread*/) { kernels::active().popcount_burn(kBurnIterations); }});
   time_all(all, pool, network.tasks, rounds);
+  const double bits = kernels::active().popcount_burn(1) * kBurnIterations * network.tasks;
   LayerTimes times{.work = subjects.front().multiply_adds() * network.tasks,
                    .float32 = std::min(all[0].seconds, all[1].seconds),
                    .int8 = std::min(all[2].seconds, all[3].seconds),
+                   .peak = bits / all.back().seconds,
                    .bare = {},
                    .whole = {}};
   for (std::size_t i = 0; i < std::size(kBits); ++i) {
@@ -267,20 +263,21 @@ LayerTimes time_layer(const Network& network, const Layer& layer, ThreadPool& po
   return times;
 }
 
-void print_layer(const Layer& layer, const LayerTimes& times, double peak) {
-  fmt::print("\n  {}x{}x{} -> {}, {}x{}, stride {}: oneDNN float32 {:.0f} GMAC/s, int8 {:.0f}\n", layer.side,
-             layer.side, layer.channels, layer.outputs, layer.kernel, layer.kernel, layer.stride,
-             times.work / times.float32 * 1e-9, times.work / times.int8 * 1e-9);
+void print_layer(const Layer& layer, const LayerTimes& times) {
+  fmt::print(
+      "\n  {}x{}x{} -> {}, {}x{}, stride {}: oneDNN float32 {:.0f} GMAC/s, int8 {:.0f}; peak {:.0f} Gbit/s\n",
+      layer.side, layer.side, layer.channels, layer.outputs, layer.kernel, layer.kernel, layer.stride,
+      times.work / times.float32 * 1e-9, times.work / times.int8 * 1e-9, times.peak * 1e-9);
   for (std::size_t i = 0; i < std::size(kBits); ++i) {
     const double rate = times.work / times.bare[i], whole = times.work / times.whole[i];
-    const double share = 100.0 * kBits[i].weights * kBits[i].activations / peak;
+    const double share = 100.0 * kBits[i].weights * kBits[i].activations / times.peak;
     fmt::print("    {:<11} {:6.0f} {:6.1f} % {:7.2f} {:7.2f}   | {:6.0f} {:6.1f} %\n", kBits[i].name,
                rate * 1e-9, share * rate, times.float32 / times.bare[i], times.int8 / times.bare[i],
                whole * 1e-9, share * whole);
   }
 }
 
-void time_network(const Network& network, ThreadPool& pool, double peak, int rounds) {
+void time_network(const Network& network, ThreadPool& pool, int rounds) {
   fmt::print(
       "\n{}, {} x {} images\n  {:<13} GMAC/s of peak  /float32 /int8   | whole layer\n"
       "  {:<38}   | GMAC/s of peak\n",
@@ -288,7 +285,7 @@ void time_network(const Network& network, ThreadPool& pool, double peak, int rou
   LayerTimes total{};
   for (const Layer& layer : network.layers) {
     const LayerTimes times = time_layer(network, layer, pool, rounds);
-    print_layer(layer, times, peak);
+    print_layer(layer, times);
     const auto count = static_cast<double>(layer.count);
     total.float32 += count * times.float32;
     total.int8 += count * times.int8;
@@ -306,12 +303,11 @@ void time_network(const Network& network, ThreadPool& pool, double peak, int rou
 
 void benchmark_bits(const BenchRequest& request) {
   ThreadPool pool(request.threads, [] { engine::onednn::use_threads(1); });
-  const double peak = popcount_peak(pool);
   fmt::print("{}, {} threads, {}: convolutions of bit planes, best of {} rounds\n", cpu_model(),
              request.threads, kernels::active().isa, request.rounds);
-  fmt::print("xor-popcount-add in registers: {:.0f} Gbit/s, the peak of 1 x 1\n", peak * 1e-9);
+  fmt::print("peak: xor, popcount and add in registers, measured in turn with each layer\n");
   fmt::print("whole layer: packing from u8, product, batch norm, quantizer, to u8\n");
-  for (const Network& network : networks(request.batch)) time_network(network, pool, peak, request.rounds);
+  for (const Network& network : networks(request.batch)) time_network(network, pool, request.rounds);
 }
 
 }  // namespace qtrain::run
