@@ -7,6 +7,7 @@
 //           Q_P                    x / s >= Q_P
 //   gs = 1 / sqrt(N Q_P) sum_i gy_i dy_i/ds    N: values of the layer for one image
 //   s starts at 2 mean |x| / sqrt(Q_P), over the first batch; kept at 0.0001 or above
+// x / s is computed as x (1 / s), which may differ in the last digit.
 //
 // x is what enters the layer, negative values included, as no ReLU stands before. The paper's dy/dx is 1 for
 // 0 < x / s < Q_P: ste clipped_relu, which also has x = Q_P s.
@@ -32,9 +33,9 @@ class Lsq final : public ActivationQuantizer {
         gradient_scale_(1 / std::sqrt(static_cast<double>(element_count(tensor.shape)) * top_)) {}
 
   void forward(std::span<const float> x, std::span<float> codes) const override {
-    const float step = scale();
+    const float inverse = 1 / scale();
     const auto top = static_cast<float>(top_);
-    map_blocks(x, codes, [=](float value) { return nearest_code(value / step, top); });
+    map_blocks(x, codes, [=](float value) { return nearest_code(value * inverse, top); });
   }
   float scale() const override { return bound_ == nullptr ? initial_ : *bound_; }
   ActivationRange range() const override { return {.low = 0, .high = static_cast<float>(top_) * scale()}; }
@@ -54,10 +55,10 @@ class Lsq final : public ActivationQuantizer {
   }
   void learned_gradient(std::span<const float> x, std::span<const float> gy,
                         std::span<double> gradients) const override {
-    const float step = scale();
+    const float inverse = 1 / scale();
     const auto top = static_cast<float>(top_);
     const double sum = sum_products(x, gy, [=](float value) {
-      const float t = value / step;
+      const float t = value * inverse;
       const float cut = clamped(t, top);
       return nearest_integer(cut) - cut + kept_if(t >= top, top);  // the difference is 0 where t is cut
     });
