@@ -155,7 +155,7 @@ class Lowering {
   /// The value in a storage that loses nothing: floats or codes, what there is.
   Stored exact(int v, const std::string& name);
 
-  /// The same, or bfloat16 where there are no codes of one byte.
+  /// The value as codes of one byte, or as bfloat16 where it has none.
   Stored bytes_or_bfloat16(int v, const std::string& name);
 
   /// Computes the product of a value that is none yet.

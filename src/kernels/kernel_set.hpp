@@ -91,8 +91,13 @@ struct Kernels {
   /// As from_unsigned_bytes and from_signed_bytes, in bfloat16, which has all these integers. No overlap.
   void (*bfloat16_from_unsigned_bytes)(const unsigned char* x, unsigned short* y, std::size_t size);
   void (*bfloat16_from_signed_bytes)(const unsigned char* x, unsigned short* y, std::size_t size);
-  /// The pairs of columns of `images` images nhwc, x stored as layout.values says.
+  /// The pairs of columns of `images` images nhwc, of bfloat16 values or of bytes, whose integers bfloat16
+  /// has.
   void (*pack_pairs)(const PairLayout& layout, const void* x, std::size_t images, unsigned* pairs);
+  void (*pack_unsigned_byte_pairs)(const PairLayout& layout, const void* x, std::size_t images,
+                                   unsigned* pairs);
+  void (*pack_signed_byte_pairs)(const PairLayout& layout, const void* x, std::size_t images,
+                                 unsigned* pairs);
   /// Adds to diff_weights [output][ky][kx][channel] the sum of src * diff_dst, both packed, over images, rows
   /// and pairs in that order; of a pair the right column's product first. Every value read and every sum
   /// counts as 0 if it is denormal, and sums are rounded to float, products are not.

@@ -5,24 +5,20 @@
 
 namespace qtrain::kernels {
 
-/// How the values of an image are stored; all are bfloat16 once packed, which has every integer of a byte.
-enum class PairValues : unsigned char { bfloat16, unsigned_bytes, signed_bytes };
-
 /// Where pairs of columns of bfloat16 images lie: two values in a word, the left column's in its lower half,
 /// `step` columns apart. Words of a packed image:
 ///
 ///   [block][row][run][pair][lane]      channel block * lanes + lane; the pair m of run r begins in column
-///                                      first[r] + 2 step m
+///                                      first + r + 2 step m; there are at most 2 step runs
 ///
 /// A column outside the image and a channel past the last one are 0.
 struct PairLayout {
-  PairValues values;                    ///< of the image
-  std::size_t height, width, channels;  ///< nhwc
+  std::size_t height, width, channels;  ///< of the image, nhwc
   std::size_t lanes, blocks;
   std::size_t step;
   std::size_t runs;
-  const std::ptrdiff_t* first;  ///< [run]
-  std::size_t pairs;            ///< a run
+  std::ptrdiff_t first;
+  std::size_t pairs;  ///< a run
   std::size_t row_words, block_words, image_words;
 };
 

@@ -8,9 +8,13 @@ namespace {
 /// Of images packed at once: they stay in the second cache.
 constexpr std::size_t kChunkBytes = std::size_t{1} << 18;
 
-void finish(PairLayout& layout, const std::vector<std::ptrdiff_t>& first) {
-  layout.runs = first.size();
-  layout.first = first.data();
+decltype(Kernels::pack_pairs) packing(const Kernels& kernels, PairValues values) {
+  if (values == PairValues::bfloat16) return kernels.pack_pairs;
+  return values == PairValues::unsigned_bytes ? kernels.pack_unsigned_byte_pairs
+                                              : kernels.pack_signed_byte_pairs;
+}
+
+void finish(PairLayout& layout) {
   layout.blocks = (layout.channels + layout.lanes - 1) / layout.lanes;
   layout.row_words = layout.runs * layout.pairs * layout.lanes;
   layout.block_words = layout.height * layout.row_words;
@@ -21,22 +25,21 @@ void finish(PairLayout& layout, const std::vector<std::ptrdiff_t>& first) {
 
 WeightGradient::WeightGradient(const ConvolutionGeometry& g, PairValues src, const Kernels& kernels)
     : kernels_(kernels),
-      diff_dst_first_{0},
+      pack_src_(packing(kernels, src)),
       taps_(g.kernel),
       src_bytes_(g.height * g.width * g.channels * (src == PairValues::bfloat16 ? 2 : 1)) {
-  plan_.src.values = src;
   plan_.kernel = g.kernel;
   plan_.stride = g.stride;
   plan_.padding = g.padding;
   plan_.taps = taps_.data();
-  plan_.diff_dst.values = PairValues::bfloat16;
   plan_.diff_dst.height = g.out_height();
   plan_.diff_dst.width = g.out_width();
   plan_.diff_dst.channels = g.outputs;
   plan_.diff_dst.lanes = 8;
   plan_.diff_dst.step = 1;
   plan_.diff_dst.pairs = (g.out_width() + 1) / 2;
-  finish(plan_.diff_dst, diff_dst_first_);
+  plan_.diff_dst.runs = 1;
+  finish(plan_.diff_dst);
   lay_out_src(g);
   images_ = std::max<std::size_t>(1, kChunkBytes / scratch_bytes());  // which are those of one image here
 }
@@ -52,9 +55,9 @@ void WeightGradient::lay_out_src(const ConvolutionGeometry& g) {
   src.lanes = 16;
   src.step = g.stride;
   src.pairs = plan_.diff_dst.pairs + (g.kernel - 1) / apart;
-  for (std::size_t run = 0; run < std::min(g.kernel, apart); ++run)
-    src_first_.push_back(static_cast<std::ptrdiff_t>(run) - static_cast<std::ptrdiff_t>(g.padding));
-  finish(src, src_first_);
+  src.runs = std::min(g.kernel, apart);
+  src.first = -static_cast<std::ptrdiff_t>(g.padding);
+  finish(src);
   for (std::size_t kx = 0; kx < g.kernel; ++kx) taps_[kx] = (kx % apart * src.pairs + kx / apart) * src.lanes;
 }
 
@@ -69,7 +72,7 @@ void WeightGradient::run(const void* src, const unsigned short* diff_dst, std::s
   std::fill_n(diff_weights, d.channels * plan_.kernel * plan_.kernel * s.channels, 0.0f);
   for (std::size_t n = 0; n < images; n += images_) {
     const std::size_t count = std::min(images_, images - n);
-    kernels_.pack_pairs(s, static_cast<const unsigned char*>(src) + n * src_bytes_, count, scratch);
+    pack_src_(s, static_cast<const unsigned char*>(src) + n * src_bytes_, count, scratch);
     kernels_.pack_pairs(d, diff_dst + n * d.height * d.width * d.channels, count, packed);
     kernels_.pair_products(plan_, scratch, packed, count, diff_weights);
   }

@@ -7,6 +7,9 @@
 
 namespace qtrain::kernels {
 
+/// How the values of a weight gradient's src are stored.
+enum class PairValues { bfloat16, unsigned_bytes, signed_bytes };
+
 /// The gradient of a convolution's weights, of src as bfloat16 or bytes and bfloat16 diff_dst, by products of
 /// pairs of columns:
 ///
@@ -32,7 +35,7 @@ class WeightGradient {
   void lay_out_src(const ConvolutionGeometry& geometry);
 
   const Kernels& kernels_;
-  std::vector<std::ptrdiff_t> src_first_, diff_dst_first_;
+  decltype(Kernels::pack_pairs) pack_src_;
   std::vector<std::size_t> taps_;
   std::size_t src_bytes_;  ///< of an image
   PairPlan plan_{};

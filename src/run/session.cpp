@@ -16,6 +16,15 @@ namespace {
 
 constexpr const char* kCheckpoint = "checkpoint.safetensors";
 
+/// What `model.init` and `quantize.init` hold.
+std::vector<NamedTensor> initial_tensors(const StageSpec& stage, const engine::Engine& engine) {
+  std::vector<NamedTensor> tensors = load_safetensors(stage.model.init).tensors;
+  if (!stage.quantizer_init.empty())
+    train::take_quantizers(tensors, engine, load_safetensors(stage.quantizer_init).tensors,
+                           stage.quantizer_init);
+  return tensors;
+}
+
 /// A metadata entry that must be JSON; an Error (data) if it is not.
 Json metadata_json(const SafetensorsFile& file, const std::string& key) {
   const auto found = file.metadata.find(key);
@@ -102,15 +111,6 @@ void Session::start_stage(train::Trainer& trainer, int stage) {
   else if (!first.model.init.empty())
     trainer.start_from(initial_tensors(first, trainer.engine()), first.model.init);
   checkpoint_ = {};
-}
-
-/// What `model.init` and `quantize.init` hold.
-std::vector<NamedTensor> Session::initial_tensors(const StageSpec& stage, const engine::Engine& engine) {
-  std::vector<NamedTensor> tensors = load_safetensors(stage.model.init).tensors;
-  if (!stage.quantizer_init.empty())
-    train::take_quantizers(tensors, engine, load_safetensors(stage.quantizer_init).tensors,
-                           stage.quantizer_init);
-  return tensors;
 }
 
 /// Which path each layer that had a choice takes, and why.

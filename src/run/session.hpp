@@ -40,7 +40,6 @@ class Session {
   train::Trainer make_trainer(int stage) const;
   void log_paths(const engine::Engine& engine);
   void start_stage(train::Trainer& trainer, int stage);
-  static std::vector<NamedTensor> initial_tensors(const StageSpec& stage, const engine::Engine& engine);
   bool after_batch(train::Trainer& trainer, const train::Progress& progress);
   void finish_epoch(train::Trainer& trainer, const train::EpochRecord& record);
   void save_checkpoint(train::Trainer& trainer);

@@ -58,17 +58,16 @@ template <class T>
 void pack_row(const PairLayout& layout, const Row<T>& row, const Blocks& to) {
   const auto step = static_cast<ptrdiff_t>(layout.step);
   for (size_t run = 0; run < layout.runs; ++run) {
-    ptrdiff_t left = layout.first[run];
+    ptrdiff_t left = layout.first + static_cast<ptrdiff_t>(run);
     for (size_t m = 0; m < layout.pairs; ++m, left += 2 * step)
       to.store(run * layout.pairs + m, row[left], row[left + step]);
   }
 }
 
-/// The same where the columns of a pair are neighbours and the second run, if there is one, begins one column
-/// further: each column is read once.
+/// The same where the columns of a pair are neighbours: each column is read once.
 template <class T>
 void pack_neighbours(const PairLayout& layout, const Row<T>& row, const Blocks& to) {
-  ptrdiff_t column = *layout.first;
+  ptrdiff_t column = layout.first;
   __m512i left = row[column];
   for (size_t m = 0; m < layout.pairs; ++m) {
     const __m512i right = row[++column], next = row[++column];
@@ -79,10 +78,9 @@ void pack_neighbours(const PairLayout& layout, const Row<T>& row, const Blocks& 
 }
 
 template <class T>
-void pack(const PairLayout& layout, const T* x, size_t images, unsigned* pairs) {
+void pack_pairs(const PairLayout& layout, const void* src, size_t images, unsigned* pairs) {
+  const auto* x = static_cast<const T*>(src);
   const size_t pixels = layout.width * layout.channels;
-  const bool neighbours =
-      layout.step == 1 && (layout.runs == 1 || (layout.runs == 2 && layout.first[1] == layout.first[0] + 1));
   for (size_t n = 0; n < images; ++n, x += layout.height * pixels, pairs += layout.image_words)
     for (size_t c = 0; c < layout.channels; c += kWidth) {
       const size_t there = layout.channels - c;
@@ -90,20 +88,9 @@ void pack(const PairLayout& layout, const T* x, size_t images, unsigned* pairs) 
       for (size_t y = 0; y < layout.height; ++y, to += layout.row_words) {
         const Row<T> row{x + y * pixels + c, layout.width, layout.channels, first_lanes(there)};
         const Blocks blocks{to, layout.lanes, layout.block_words, there > kOutputs};
-        neighbours ? pack_neighbours(layout, row, blocks) : pack_row(layout, row, blocks);
+        layout.step == 1 ? pack_neighbours(layout, row, blocks) : pack_row(layout, row, blocks);
       }
     }
-}
-
-void pack_pairs(const PairLayout& layout, const void* x, size_t images, unsigned* pairs) {
-  switch (layout.values) {
-    case PairValues::bfloat16:
-      return pack(layout, static_cast<const unsigned short*>(x), images, pairs);
-    case PairValues::unsigned_bytes:
-      return pack(layout, static_cast<const unsigned char*>(x), images, pairs);
-    case PairValues::signed_bytes:
-      return pack(layout, static_cast<const signed char*>(x), images, pairs);
-  }
 }
 
 __m512bh as_pairs(__m512i words) { return reinterpret_cast<__m512bh>(words); }
@@ -205,7 +192,9 @@ void pair_products(const PairPlan& plan, const unsigned* src, const unsigned* di
 }  // namespace
 
 void fill_pairs(Kernels& set) {
-  set.pack_pairs = pack_pairs;
+  set.pack_pairs = pack_pairs<unsigned short>;
+  set.pack_unsigned_byte_pairs = pack_pairs<unsigned char>;
+  set.pack_signed_byte_pairs = pack_pairs<signed char>;
   set.pair_products = pair_products;
 }
 

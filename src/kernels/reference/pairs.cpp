@@ -21,15 +21,16 @@ unsigned value_at(const PairLayout& layout, const T* row, std::ptrdiff_t column,
 }
 
 template <class T>
-void pack(const PairLayout& layout, const T* x, std::size_t images, unsigned* pairs) {
+void pack_pairs(const PairLayout& layout, const void* x, std::size_t images, unsigned* pairs) {
   const auto step = static_cast<std::ptrdiff_t>(layout.step);
   for (std::size_t n = 0; n < images; ++n)
     for (std::size_t block = 0; block < layout.blocks; ++block)
       for (std::size_t y = 0; y < layout.height; ++y) {
-        const T* row = x + (n * layout.height + y) * layout.width * layout.channels;
+        const T* row = static_cast<const T*>(x) + (n * layout.height + y) * layout.width * layout.channels;
         for (std::size_t run = 0; run < layout.runs; ++run)
           for (std::size_t m = 0; m < layout.pairs; ++m) {
-            const std::ptrdiff_t left = layout.first[run] + 2 * step * static_cast<std::ptrdiff_t>(m);
+            const std::ptrdiff_t left =
+                layout.first + static_cast<std::ptrdiff_t>(run) + 2 * step * static_cast<std::ptrdiff_t>(m);
             for (std::size_t l = 0; l < layout.lanes; ++l) {
               const std::size_t channel = block * layout.lanes + l;
               *pairs++ = value_at(layout, row, left, channel) | value_at(layout, row, left + step, channel)
@@ -37,17 +38,6 @@ void pack(const PairLayout& layout, const T* x, std::size_t images, unsigned* pa
             }
           }
       }
-}
-
-void pack_pairs(const PairLayout& layout, const void* x, std::size_t images, unsigned* pairs) {
-  switch (layout.values) {
-    case PairValues::bfloat16:
-      return pack(layout, static_cast<const unsigned short*>(x), images, pairs);
-    case PairValues::unsigned_bytes:
-      return pack(layout, static_cast<const unsigned char*>(x), images, pairs);
-    case PairValues::signed_bytes:
-      return pack(layout, static_cast<const signed char*>(x), images, pairs);
-  }
 }
 
 float flushed(float x) { return std::abs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
@@ -107,7 +97,9 @@ void pair_products(const PairPlan& plan, const unsigned* src, const unsigned* di
 }  // namespace
 
 void fill_pairs(Kernels& set) {
-  set.pack_pairs = pack_pairs;
+  set.pack_pairs = pack_pairs<unsigned short>;
+  set.pack_unsigned_byte_pairs = pack_pairs<unsigned char>;
+  set.pack_signed_byte_pairs = pack_pairs<signed char>;
   set.pair_products = pair_products;
 }
 
