@@ -29,10 +29,18 @@ struct Normalization {
   std::vector<float> deviation;
 };
 
+/// A text as numbers of its vocabulary's entries, [0, vocabulary).
+struct Text {
+  int vocabulary = 0;
+  std::vector<std::uint16_t> tokens;
+};
+
 struct Dataset {
   std::string name;  ///< registry name of what was really loaded
-  Images train;
+  Images train;      ///< of a set of images; else empty
   Images test;
+  Text train_text;  ///< of a text; else empty
+  Text test_text;
   Normalization normalization;
   /// Of the decoded pixels and labels, train then test: 64 hex digits. Of all the files hold whatever `limit`
   /// is; of a generated set, of the images that were made.

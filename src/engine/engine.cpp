@@ -277,6 +277,9 @@ void Engine::settle(const quant::WeightContext& context) {
   impl_->parameters.settle(context, impl_->machine.pool);
 }
 
+void Engine::start_sequences(int /*lanes*/) {}
+std::vector<CarriedSlot> Engine::carried() { return {}; }
+
 BatchResult Engine::train(std::span<const float> images, std::span<const std::int32_t> labels,
                           int first_image) {
   Impl& m = *impl_;

@@ -79,6 +79,12 @@ struct StatisticsSlot {
   std::span<float> values;
 };
 
+/// What one recurrent layer hands from a step to the next, part of the state.
+struct CarriedSlot {
+  std::string name;         ///< "lstm1.state"
+  std::span<float> values;  ///< [lanes][2][features]: output and cell
+};
+
 /// One layer for logs and `timing.json`.
 struct LayerInfo {
   std::string name;
@@ -103,9 +109,9 @@ enum class Weights {
 };
 
 struct BatchResult {
-  double loss = 0;  ///< summed over images
+  double loss = 0;  ///< summed over targets: images, or the tokens of all sequences
   int correct = 0;
-  int count = 0;
+  int count = 0;  ///< targets
   /// The loss and, after train(), every gradient are finite. Quantizers give NaN a code, so a broken layer
   /// can hide from the loss; it does not from its gradient.
   bool finite = true;
@@ -164,7 +170,15 @@ class Engine {
   /// Runs the `settled` hook of each quantized tensor and clamps learned values.
   void settle(const quant::WeightContext& context);
 
-  /// Forward and backward: images [count][C][H][W] with 1 <= count <= options.batch, labels [count]. Batch
+  /// Begins sequences anew in `lanes` lanes: what recurrent layers carry becomes zero. Sample k of a batch
+  /// goes on where sample k of the batch before it ended, k counted over all workers. Before every pass over
+  /// a text; nothing for graphs without recurrent layers.
+  void start_sequences(int lanes);
+  /// What is carried now; good until the next start_sequences().
+  std::vector<CarriedSlot> carried();
+
+  /// Forward and backward: images [count][C][H][W] with 1 <= count <= options.batch, or tokens [count][T];
+  /// labels [count], or [count][T]. Batch
   /// statistics are taken over the whole batch and the running ones updated. Gradients are left in
   /// used_gradient(). `first_image` is the first one's place in the step's batch over all workers: random
   /// numbers of an image follow from it.
@@ -173,7 +187,7 @@ class Engine {
   void pull_gradients();
   /// Forward with running statistics.
   BatchResult evaluate(std::span<const float> images, std::span<const std::int32_t> labels);
-  /// Logits [count][classes] of evaluate's forward pass.
+  /// Logits [count][classes], or [count][T][classes], of evaluate's forward pass.
   std::vector<float> logits(std::span<const float> images, int count);
   /// After a result that is not finite: the first layer, in execution order, whose parameters or output hold
   /// a non-finite number for this batch, or, if none does, "the loss or the backward pass".

@@ -91,7 +91,12 @@ void Lowering::lower(int id, const model::Layer& layer) {
       return lower_shortcut(id, layer);
     case Op::flatten:
       return lower_flatten(id, layer);
+    case Op::embedding:
+    case Op::lstm:
+    case Op::dropout:
+      break;
   }
+  QTRAIN_CHECK(false, "layer {} is no layer that the engine knows", layer.name);
 }
 
 void Lowering::lower_input(int id) {

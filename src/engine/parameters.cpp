@@ -57,13 +57,23 @@ void draw(const model::Layer& layer, const Shape& shape, RandomStream& random, s
       for (float& x : w) x = deviation * truncated_normal(random);
       return;
     }
+    case model::Init::uniform: {
+      const auto bound = static_cast<float>(layer.deviation);
+      for (float& x : w) x = random.uniform(-bound, bound);
+      return;
+    }
   }
 }
 
-/// Where the values of a parameter without weights start.
-float start_of(const ParameterSlot& slot, const model::Layer& layer) {
-  if (slot.kind == Kind::bias) return static_cast<float>(layer.initial_bias);
-  return slot.kind == Kind::gamma ? 1.0f : 0.0f;
+/// Where the values of a parameter that is no weight start.
+std::vector<float> start_of(const ParameterSlot& slot, const model::Layer& layer) {
+  const std::size_t size = element_count(slot.shape);
+  if (slot.kind != Kind::bias) return std::vector<float>(size, slot.kind == Kind::gamma ? 1.0f : 0.0f);
+  const auto bias = static_cast<float>(layer.initial_bias);
+  if (layer.op != model::Op::lstm) return std::vector<float>(size, bias);
+  std::vector<float> start(size, 0.0f);  // of the gates i, f, g, o
+  std::fill_n(start.begin() + static_cast<std::ptrdiff_t>(size / 4), size / 4, bias);
+  return start;
 }
 
 }  // namespace
@@ -162,7 +172,7 @@ void Parameters::initialize(std::uint64_t seed) {
     const std::span<float> u = values(s);
     if (slot.kind == Kind::learned) continue;
     const model::Layer& layer = graph_.layers[static_cast<std::size_t>(layer_of_slot_[s])];
-    std::vector<float> w(element_count(slot.shape), start_of(slot, layer));
+    std::vector<float> w = start_of(slot, layer);
     if (slot.kind == Kind::weight) {
       RandomStream random(seed, Purpose::initial_weights, drawn++);
       draw(layer, slot.shape, random, w);

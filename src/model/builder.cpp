@@ -10,6 +10,7 @@ Builder::Builder(std::string name, const Shape& input, int classes) {
   graph_.name = std::move(name);
   graph_.input = input;
   graph_.classes = classes;
+  if (input.size() == 1) graph_.targets = narrow<int>(input[0]);
   append("input", Op::input, {});
 }
 
@@ -80,6 +81,31 @@ int Builder::shortcut_pad(const std::string& name, int src, int channels, int st
   layer.channels = channels;
   layer.stride = stride;
   return last();
+}
+
+int Builder::embedding(const std::string& name, int src, int features) {
+  append(name, Op::embedding, {src}).channels = features;
+  return last();
+}
+
+int Builder::lstm(const std::string& name, int src, int features, double forget_bias) {
+  Layer& layer = append(name, Op::lstm, {src});
+  layer.channels = features;
+  layer.bias = true;
+  layer.initial_bias = forget_bias;
+  return last();
+}
+
+int Builder::dropout(const std::string& name, int src, double rate) {
+  append(name, Op::dropout, {src}).rate = rate;
+  return last();
+}
+
+int Builder::start_uniform(int layer, double bound) {
+  Layer& started = graph_.layers[static_cast<std::size_t>(layer)];
+  started.init = Init::uniform;
+  started.deviation = bound;
+  return layer;
 }
 
 int Builder::start(int layer, double deviation, double bias) {

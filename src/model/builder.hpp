@@ -47,6 +47,15 @@ class Builder {
   int add(const std::string& name, int left, int right);
   int shortcut_pad(const std::string& name, int src, int channels, int stride);
 
+  /// A row of `features` a token, without bias.
+  int embedding(const std::string& name, int src, int features);
+  /// The recurrent half, of a fourth of src's channels; its biases start at 0, the forget gates' at
+  /// `forget_bias`.
+  int lstm(const std::string& name, int src, int features, double forget_bias);
+  int dropout(const std::string& name, int src, double rate);
+
+  /// Makes the layer's weights start from U(+-bound). Returns the layer.
+  int start_uniform(int layer, double bound);
   /// Makes the layer start from a truncated normal and from biases all equal, in place of its usual start.
   /// Returns the layer.
   int start(int layer, double deviation, double bias);

@@ -10,6 +10,7 @@ namespace qtrain::model {
 namespace {
 
 bool is_image(const Shape& shape) { return shape.size() == 3; }
+bool is_sequence(const Shape& shape) { return shape.size() == 1; }
 
 void require_image(const Graph& graph, const Layer& layer, const Shape& src) {
   if (!is_image(src)) {
@@ -63,13 +64,32 @@ Shape shortcut_pad_shape(const Graph& graph, const Layer& layer, const Shape& sr
 }
 
 Shape input_shape(const Graph& graph, const Layer& layer) {
-  bool valid = is_image(graph.input);
+  bool valid = is_image(graph.input) || is_sequence(graph.input);
   for (const std::int64_t size : graph.input) valid = valid && size > 0;
   if (!valid) {
-    fail(ExitCode::usage, "layer {} of {}: input is {}, must be an image CxHxW with positive sizes",
+    fail(ExitCode::usage,
+         "layer {} of {}: input is {}, must be an image CxHxW or a sequence of T tokens, with positive sizes",
          layer.name, graph.name, to_string(graph.input));
   }
   return graph.input;
+}
+
+Shape embedding_shape(const Graph& graph, const Layer& layer, const Shape& src) {
+  if (!is_sequence(src)) {
+    fail(ExitCode::usage,
+         "layer {} of {}: needs a sequence of tokens but its input is {}; use a data set of text", layer.name,
+         graph.name, to_string(src));
+  }
+  return {layer.channels, src[0], 1};
+}
+
+Shape lstm_shape(const Graph& graph, const Layer& layer, const Shape& src) {
+  require_image(graph, layer, src);
+  if (src[0] != 4 * layer.channels || src[2] != 1) {
+    fail(ExitCode::usage, "layer {} of {}: its {} features need 4 gates each for every token, {}xTx1, not {}",
+         layer.name, graph.name, layer.channels, 4 * layer.channels, to_string(src));
+  }
+  return {layer.channels, src[1], 1};
 }
 
 int input_count(Op op) { return op == Op::input ? 0 : op == Op::add ? 2 : 1; }
@@ -99,6 +119,7 @@ Shape layer_shape(const Graph& graph, const Layer& layer, const std::vector<Shap
       return linear_shape(graph, layer, src(0));
     case Op::batch_norm:
     case Op::activation:
+    case Op::dropout:
       return src(0);
     case Op::global_average_pool:
       require_image(graph, layer, src(0));
@@ -112,17 +133,33 @@ Shape layer_shape(const Graph& graph, const Layer& layer, const std::vector<Shap
       return shortcut_pad_shape(graph, layer, src(0));
     case Op::flatten:
       return {narrow<std::int64_t>(element_count(src(0)))};
+    case Op::embedding:
+      return embedding_shape(graph, layer, src(0));
+    case Op::lstm:
+      return lstm_shape(graph, layer, src(0));
   }
   QTRAIN_CHECK(false, "operation of layer {}", layer.name);
 }
 
-/// OIHW of a convolution or OI of a linear layer that reads `src`.
-Shape weight_shape(const Layer& layer, const Shape& src) {
-  if (layer.op == Op::convolution) return {layer.channels, src[0], layer.kernel, layer.kernel};
-  return {layer.channels, src[0]};
+/// OIHW of a convolution, OI of a linear layer that reads `src`, one row a token of an embedding, [4H][H] of
+/// an lstm.
+Shape weight_shape(const Graph& graph, const Layer& layer, const Shape& src) {
+  switch (layer.op) {
+    case Op::convolution:
+      return {layer.channels, src[0], layer.kernel, layer.kernel};
+    case Op::embedding:
+      return {graph.classes, layer.channels};
+    case Op::lstm:
+      return {src[0], layer.channels};
+    default:
+      return {layer.channels, src[0]};
+  }
 }
 
-bool has_weights(const Layer& layer) { return layer.op == Op::convolution || layer.op == Op::linear; }
+bool has_weights(const Layer& layer) {
+  return layer.op == Op::convolution || layer.op == Op::linear || layer.op == Op::embedding ||
+         layer.op == Op::lstm;
+}
 
 }  // namespace
 
@@ -151,9 +188,15 @@ const char* op_name(Op op) {
     case Op::shortcut_pad:
       return "shortcut pad";
     case Op::flatten:
+      return "flatten";
+    case Op::embedding:
+      return "embedding";
+    case Op::lstm:
+      return "lstm";
+    case Op::dropout:
       break;
   }
-  return "flatten";
+  return "dropout";
 }
 
 std::vector<Shape> infer_shapes(const Graph& graph) {
@@ -176,8 +219,10 @@ std::vector<Parameter> parameters(const Graph& graph) {
     const Shape channels = {shapes[i][0]};
     if (has_weights(layer)) {
       const Shape& src = shapes[static_cast<std::size_t>(layer.inputs[0])];
-      all.push_back({layer.name + ".weight", index, Kind::weight, weight_shape(layer, src)});
-      if (layer.bias) all.push_back({layer.name + ".bias", index, Kind::bias, channels});
+      const Shape weights = weight_shape(graph, layer, src);
+      const Shape biases = layer.op == Op::lstm ? Shape{weights[0]} : channels;
+      all.push_back({layer.name + ".weight", index, Kind::weight, weights});
+      if (layer.bias) all.push_back({layer.name + ".bias", index, Kind::bias, biases});
     } else if (layer.op == Op::batch_norm && layer.affine) {
       all.push_back({layer.name + ".gamma", index, Kind::gamma, channels});
       all.push_back({layer.name + ".beta", index, Kind::beta, channels});
@@ -191,9 +236,9 @@ std::vector<std::int64_t> multiply_accumulates(const Graph& graph) {
   std::vector<std::int64_t> counts(graph.layers.size(), 0);
   for (std::size_t i = 0; i < graph.layers.size(); ++i) {
     const Layer& layer = graph.layers[i];
-    if (!has_weights(layer)) continue;
+    if (!has_weights(layer) || layer.op == Op::embedding) continue;
     const Shape& src = shapes[static_cast<std::size_t>(layer.inputs[0])];
-    const std::size_t weights = element_count(weight_shape(layer, src));
+    const std::size_t weights = element_count(weight_shape(graph, layer, src));
     const std::size_t uses = element_count(shapes[i]) / static_cast<std::size_t>(layer.channels);
     counts[i] = narrow<std::int64_t>(weights * uses);
   }

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
@@ -7,7 +9,7 @@
 namespace qtrain::model {
 
 std::span<const Entry> registry() {
-#define MODEL(name, file) Entry{#name, read_##name},
+#define MODEL(name, file, takes) Entry{#name, Input::takes, read_##name},
   static constexpr auto kModels = std::to_array<Entry>({
 #include "model/models.def"
   });
@@ -16,7 +18,8 @@ std::span<const Entry> registry() {
 }
 
 Graph ModelSpec::read(spec::Reader keys, const Shape& input, int classes) {
-  QTRAIN_CHECK(input.size() == 3, "input {} of the model, must be C, H, W", to_string(input));
+  QTRAIN_CHECK(input.size() == 3 || input.size() == 1, "input {} of the model, must be C, H, W or T",
+               to_string(input));
   std::vector<std::string> names;
   for (const Entry& entry : registry()) names.emplace_back(entry.name);
   keys.choice("name", name, names, "architecture");
@@ -24,7 +27,16 @@ Graph ModelSpec::read(spec::Reader keys, const Shape& input, int classes) {
 
   const auto entry = std::ranges::find(registry(), name, &Entry::name);
   QTRAIN_CHECK(entry != registry().end(), "no model {}", name);
-  Graph graph = entry->read(keys, input, classes);
+  const Input given = input.size() == 1 ? Input::text : Input::images;
+  const bool fits = entry->takes == given;
+  if (!fits) {
+    const auto word = [](Input kind) { return kind == Input::text ? "text" : "images"; };
+    keys.mistake("name", fmt::format("is {}, which takes {}, must be a model of {}, as the data set is", name,
+                                     word(entry->takes), word(given)));
+  }
+  // The model's other keys are checked all the same, on an input of its kind.
+  const Shape usual = entry->takes == Input::text ? Shape{1} : Shape{3, 32, 32};
+  Graph graph = entry->read(keys, fits ? input : usual, classes);
   keys.finish();
   try {
     infer_shapes(graph);
