@@ -16,6 +16,7 @@ enum class Purpose : std::uint32_t {
   stochastic_gradients = 7,
   propagated_gradients = 8,
   worker_split = 9,
+  dropout = 10,
 };
 
 /// Counter-based random stream (Philox4x32-10 of Random123), keyed by (seed, purpose, a, b, c): the same key

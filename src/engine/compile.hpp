@@ -11,6 +11,7 @@
 #include "engine/engine.hpp"
 #include "engine/parameters.hpp"
 #include "engine/program.hpp"
+#include "engine/sequence_steps.hpp"
 #include "engine/steps.hpp"
 #include "engine/threshold_step.hpp"
 #include "kernels/bit_convolution.hpp"
@@ -52,6 +53,7 @@ struct Shared {
   };
   std::map<int, WeightGradient> gradients{};  ///< by slot
   std::unique_ptr<quant::PropagatedQuantizer> propagated{};
+  std::map<int, Carried> carried{};              ///< by recurrent layer
   std::map<int, PathChoice> paths{};             ///< by layer, of those with codes on both sides
   std::map<std::string, PathChoice> measured{};  ///< by a description of the product
   /// By layer and images a call, 0: any number.

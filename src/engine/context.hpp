@@ -25,7 +25,7 @@ struct RunContext {
   std::uint32_t image = 0;  ///< the shard's first, in the step's batch over all workers
   std::uint32_t step = 0;   ///< of the optimizer
   int thread = 0;
-  float inverse_batch = 1;  ///< 1 / images of the whole batch
+  float inverse_batch = 1;  ///< 1 / targets of the whole batch
 
   float* at(TensorId id) const { return reinterpret_cast<float*>(raw(id)); }
   std::byte* raw(TensorId id) const {

@@ -55,7 +55,7 @@ struct Engine::Impl {
 
   int shards_of(int count) const { return (count + options.shard - 1) / options.shard; }
   BatchResult sum_losses(int count);
-  void check_batch(std::span<const float> images, std::size_t labels, int count) const;
+  void check_batch(std::span<const float> images, std::size_t labels, int count, int first = 0) const;
   void reduce_gradients(const Compiled& full, const Compiled* rest, int count);
   void reduce_learned(int shards);
   void evaluate_pass(std::span<const float> images, const std::int32_t* labels, int count);
@@ -73,6 +73,7 @@ struct Engine::Impl {
   std::map<std::pair<int, Mode>, std::unique_ptr<Compiled>> others;
   std::vector<StatisticsSlot> statistics;
   bool in_floats = false;        ///< the latents are in use
+  int lanes = 0;                 ///< of the sequences begun
   std::uint64_t state = 1;       ///< counts whatever may have changed what evaluation computes
   std::vector<double> summands;  ///< [shard], scratch
   std::vector<std::pair<int, Shared::WeightGradient*>> work;  ///< scratch of reduce_gradients
@@ -109,17 +110,25 @@ void Engine::Impl::list_statistics() {
   }
 }
 
-void Engine::Impl::check_batch(std::span<const float> images, std::size_t labels, int count) const {
+void Engine::Impl::check_batch(std::span<const float> images, std::size_t labels, int count,
+                               int first) const {
   QTRAIN_CHECK(count >= 1 && count <= options.batch, "a batch of {} images, made for at most {}", count,
                options.batch);
   QTRAIN_CHECK(images.size() == static_cast<std::size_t>(count) * element_count(graph.input),
                "{} values are not {} images of {}", images.size(), count, qtrain::to_string(graph.input));
-  QTRAIN_CHECK(labels == static_cast<std::size_t>(count), "{} labels for {} images", labels, count);
+  QTRAIN_CHECK(labels == static_cast<std::size_t>(count) * static_cast<std::size_t>(graph.targets),
+               "{} labels for {} images", labels, count);
+  if (graph.targets == 1) return;
+  QTRAIN_CHECK(shared.carried.empty() || first + count <= lanes, "{} sequences, begun in {} lanes",
+               first + count, lanes);
+  for (const float token : images)
+    QTRAIN_CHECK(token >= 0 && token < static_cast<float>(graph.classes) && token == std::floor(token),
+                 "{} is no token of {}", token, graph.classes);
 }
 
 BatchResult Engine::Impl::sum_losses(int count) {
   const int shards = shards_of(count);
-  BatchResult result{.count = count};
+  BatchResult result{.count = count * graph.targets};
   for (int s = 0; s < shards; ++s) {
     const LossPartial& partial = shared.losses[static_cast<std::size_t>(s)];
     summands[static_cast<std::size_t>(s)] = partial.loss;
@@ -172,7 +181,8 @@ void Engine::Impl::evaluate_pass(std::span<const float> images, const std::int32
     for (ThresholdForward* step : compiled->thresholds) step->prepare();
     compiled->prepared = state;
   }
-  full->program.run({images.data(), labels, count}, rest != nullptr ? &rest->program : nullptr, machine);
+  full->program.run({images.data(), labels, count, 0, 0, graph.targets},
+                    rest != nullptr ? &rest->program : nullptr, machine);
 }
 
 /// Trains on a batch without taking its gradients: Program::trace of the training program.
@@ -181,14 +191,14 @@ void Engine::Impl::trace(std::span<const float> images, const std::int32_t* labe
   Compiled* full = full_program(count, Mode::training);
   Compiled* rest = short_program(count, Mode::training);
   for (Affine& affine : shared.affines) affine.prepare();
-  full->program.trace({images.data(), labels, count}, rest != nullptr ? &rest->program : nullptr, machine,
-                      check);
+  full->program.trace({images.data(), labels, count, 0, 0, graph.targets},
+                      rest != nullptr ? &rest->program : nullptr, machine, check);
 }
 
 /// What `unit` sees of a training batch. The pass is given up as soon as it has seen all.
 ActivationUnit::Observed Engine::Impl::observe(ActivationUnit& unit, std::span<const float> images,
                                                int count) {
-  const std::vector<std::int32_t> labels(static_cast<std::size_t>(count), 0);
+  const std::vector<std::int32_t> labels(static_cast<std::size_t>(count * graph.targets), 0);
   const std::size_t all =
       static_cast<std::size_t>(count) * element_count(shared.shapes[static_cast<std::size_t>(unit.layer)]);
   ActivationUnit::Observed observed;
@@ -208,7 +218,7 @@ bool Engine::starts_from_data() const {
 void Engine::start_quantizers(std::span<const float> images, int count, const std::vector<int>& loaded) {
   Impl& m = *impl_;
   ++m.state;
-  m.check_batch(images, static_cast<std::size_t>(count), count);
+  m.check_batch(images, static_cast<std::size_t>(count * m.graph.targets), count);
   std::vector<std::vector<float>> running;
   for (const StatisticsSlot& slot : m.statistics)
     running.emplace_back(slot.values.begin(), slot.values.end());
@@ -277,19 +287,35 @@ void Engine::settle(const quant::WeightContext& context) {
   impl_->parameters.settle(context, impl_->machine.pool);
 }
 
-void Engine::start_sequences(int /*lanes*/) {}
-std::vector<CarriedSlot> Engine::carried() { return {}; }
+void Engine::start_sequences(int lanes) {
+  Impl& m = *impl_;
+  for (auto& [layer, carried] : m.shared.carried) {
+    const auto features = narrow<std::size_t>(m.shared.shapes[static_cast<std::size_t>(layer)][0]);
+    const std::size_t size = narrow<std::size_t>(lanes) * 2 * features;
+    if (carried.values.size() != size) carried.values = AlignedBuffer<float>(size);
+    std::ranges::fill(carried.values.span(), 0.0f);
+  }
+  m.lanes = lanes;
+}
+
+std::vector<CarriedSlot> Engine::carried() {
+  std::vector<CarriedSlot> slots;
+  for (auto& [layer, carried] : impl_->shared.carried)
+    slots.push_back(
+        {impl_->graph.layers[static_cast<std::size_t>(layer)].name + ".state", carried.values.span()});
+  return slots;
+}
 
 BatchResult Engine::train(std::span<const float> images, std::span<const std::int32_t> labels,
                           int first_image) {
   Impl& m = *impl_;
   ++m.state;
-  const int count = narrow<int>(labels.size());
-  m.check_batch(images, labels.size(), count);
+  const int count = narrow<int>(labels.size()) / m.graph.targets;
+  m.check_batch(images, labels.size(), count, first_image);
   Compiled* full = m.full_program(count, Mode::training);
   Compiled* rest = m.short_program(count, Mode::training);
   for (Affine& affine : m.shared.affines) affine.prepare();
-  full->program.run({images.data(), labels.data(), count, first_image, m.parameters.step()},
+  full->program.run({images.data(), labels.data(), count, first_image, m.parameters.step(), m.graph.targets},
                     rest != nullptr ? &rest->program : nullptr, m.machine);
   m.reduce_gradients(*full, rest, count);
   BatchResult result = m.sum_losses(count);
@@ -301,7 +327,7 @@ BatchResult Engine::train(std::span<const float> images, std::span<const std::in
 }
 
 BatchResult Engine::evaluate(std::span<const float> images, std::span<const std::int32_t> labels) {
-  const int count = narrow<int>(labels.size());
+  const int count = narrow<int>(labels.size()) / impl_->graph.targets;
   impl_->check_batch(images, labels.size(), count);
   impl_->evaluate_pass(images, labels.data(), count);
   return impl_->sum_losses(count);
@@ -309,8 +335,8 @@ BatchResult Engine::evaluate(std::span<const float> images, std::span<const std:
 
 std::vector<float> Engine::logits(std::span<const float> images, int count) {
   Impl& m = *impl_;
-  m.check_batch(images, static_cast<std::size_t>(count), count);
-  const std::vector<std::int32_t> labels(static_cast<std::size_t>(count), 0);
+  const std::vector<std::int32_t> labels(static_cast<std::size_t>(count * m.graph.targets), 0);
+  m.check_batch(images, labels.size(), count);
   m.evaluate_pass(images, labels.data(), count);
   const Compiled* full = m.full_program(count, m.evaluation());
   const Compiled* rest = m.short_program(count, m.evaluation());
@@ -319,8 +345,9 @@ std::vector<float> Engine::logits(std::span<const float> images, int count) {
   for (int s = 0; s < m.shards_of(count); ++s) {
     const Compiled* used = rest != nullptr && s == m.shards_of(count) - 1 ? rest : full;
     const float* logits = used->program.kept(m.machine, s, used->logits);
-    out.insert(out.end(), logits,
-               logits + static_cast<std::size_t>(used->program.images_per_shard()) * classes);
+    out.insert(
+        out.end(), logits,
+        logits + static_cast<std::size_t>(used->program.images_per_shard() * m.graph.targets) * classes);
   }
   return out;
 }
@@ -333,7 +360,7 @@ std::string Engine::locate_non_finite(std::span<const float> images, std::span<c
     if (!all_finite(u.data(), u.size())) return slot.name + ": its values";
   }
   std::string where = "the loss or the backward pass";
-  m.trace(images, labels.data(), narrow<int>(labels.size()),
+  m.trace(images, labels.data(), narrow<int>(labels.size()) / m.graph.targets,
           [&](const Step& step, std::span<const float> output) {
             if (all_finite(output.data(), output.size())) return false;
             where = step.name() + ": the output of its " + to_string(step.kind());
@@ -359,6 +386,7 @@ std::vector<LayerInfo> Engine::layers() const {
     const ParameterSlot* weight = m.parameters.find(id, ParameterSlot::Kind::weight);
     row.weight_bits = weight == nullptr ? 0 : weight->method != nullptr ? weight->method->bits() : 32;
     if (weight != nullptr) describe_path(m.shared, id, row);
+    if (layer.op == model::Op::embedding || layer.op == model::Op::lstm) row.path = "float32";
     const bool keeps = layer.op == model::Op::max_pool || layer.op == model::Op::flatten ||
                        layer.op == model::Op::shortcut_pad;
     if (keeps) bits[k] = row.activation_bits;

@@ -38,6 +38,12 @@ void Lowering::backward(Node& node) {
       return backward_shortcut(node);
     case Node::Kind::relayout:
       return backward_relayout(node);
+    case Node::Kind::embedding:
+      return backward_embedding(node);
+    case Node::Kind::lstm:
+      return backward_lstm(node);
+    case Node::Kind::dropout:
+      return backward_dropout(node);
   }
 }
 
@@ -116,11 +122,16 @@ void Lowering::backward_weights(const Node& node, TensorId diff_dst) {
   const bool pairs = operand_ == Storage::bfloat16 && !node.linear && kernels::multiplies_bfloat16() &&
                      suits_pairs(geometry_of(node));
   const Partial partial = pairs ? weights_by_pairs(node, diff_dst) : weights_by_call(node, diff_dst);
-  const bool first_program = !shared_.gradients.contains(node.weights->index);
-  auto& gradient = shared_.gradients[node.weights->index];
-  if (first_program) prepare_gradient(gradient, partial.desc, *node.weights, value(node.src).unit);
-  out_->partials.emplace_back(node.weights->index,
-                              in_partial_layout(partial.tensor, partial.desc, gradient.desc, node.name));
+  add_partial(*node.weights, partial, value(node.src).unit, node.name);
+}
+
+void Lowering::add_partial(const ParameterSlot& slot, const Partial& partial, const ActivationUnit* unit,
+                           const std::string& name) {
+  const bool first_program = !shared_.gradients.contains(slot.index);
+  auto& gradient = shared_.gradients[slot.index];
+  if (first_program) prepare_gradient(gradient, partial.desc, slot, unit);
+  out_->partials.emplace_back(slot.index,
+                              in_partial_layout(partial.tensor, partial.desc, gradient.desc, name));
 }
 
 Lowering::Partial Lowering::weights_by_call(const Node& node, TensorId diff_dst) {

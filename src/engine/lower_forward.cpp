@@ -92,11 +92,12 @@ void Lowering::lower(int id, const model::Layer& layer) {
     case Op::flatten:
       return lower_flatten(id, layer);
     case Op::embedding:
+      return lower_embedding(id, layer);
     case Op::lstm:
+      return lower_lstm(id, layer);
     case Op::dropout:
-      break;
+      return lower_dropout(id, layer);
   }
-  QTRAIN_CHECK(false, "layer {} is no layer that the engine knows", layer.name);
 }
 
 void Lowering::lower_input(int id) {
@@ -379,15 +380,15 @@ void Lowering::finish_with_loss() {
   // The logits are kept for whoever asks, so they are always a tensor of their own.
   const std::vector<Result::Term> terms = terms_of(last);
   const int logits = elementwise(name, terms, nullptr);
-  const Desc plain = onednn::plain({images_, shared_.graph.classes});
-  QTRAIN_CHECK(value(logits).desc == plain, "the last layer, {}, does not end in {} logits", name,
-               shared_.graph.classes);
+  const int classes = shared_.graph.classes, targets = shared_.graph.targets;
+  const Desc rows = targets == 1 ? onednn::plain({images_, classes})
+                                 : onednn::channels_last({images_, classes, targets, 1});
+  QTRAIN_CHECK(value(logits).desc == rows, "the last layer, {}, does not end in {} logits", name, classes);
   out_->logits = floats(logits, name);
   program().keep(out_->logits);
-  const TensorId diff = training_ ? program().tensor("loss gradient", plain.get_size()) : -1;
+  const TensorId diff = training_ ? program().tensor("loss gradient", rows.get_size()) : -1;
   if (training_) value(logits).diffs = {{diff}};
-  program().step(
-      loss_step(shared_.loss, out_->logits, diff, images_, shared_.graph.classes, &shared_.losses));
+  program().step(loss_step(shared_.loss, out_->logits, diff, images_ * targets, classes, &shared_.losses));
 }
 
 std::unique_ptr<Compiled> compile(Shared& shared, int images, Mode mode) {

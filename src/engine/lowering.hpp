@@ -44,19 +44,22 @@ struct Result {
 };
 
 struct Node {
-  enum class Kind { product, elementwise, pool, response_norm, shortcut, relayout };
+  enum class Kind { product, elementwise, pool, response_norm, shortcut, relayout, embedding, lstm, dropout };
   Kind kind;
   std::string name;
   int src = -1, dst = -1;  ///< values
   onednn::Built forward{};
   onednn::Window window{};
   model::ResponseNorm response_norm{};
-  const ParameterSlot* weights = nullptr;
+  const ParameterSlot *weights = nullptr, *biases = nullptr;
   bool linear = false, maximum = false;
   TensorId workspace = -1;
   std::vector<Result::Term> terms{};
   ActivationUnit* unit = nullptr;
   int width = 0;
+  LstmTensors lstm{};
+  TensorId mask = -1;  ///< of dropout
+  double rate = 0;
 };
 
 /// Turns a graph into a program: walks the layers forward, emitting steps and recording nodes, then the nodes
@@ -180,6 +183,14 @@ class Lowering {
 
   void lower_flatten(int id, const model::Layer& layer);
 
+  SequenceShape sequence_of(int v) const;
+
+  void lower_embedding(int id, const model::Layer& layer);
+
+  void lower_lstm(int id, const model::Layer& layer);
+
+  void lower_dropout(int id, const model::Layer& layer);
+
   /// The value in layout `desc`, reordered if it is not.
   int in_layout(int v, const onednn::Desc& desc, const std::string& name);
 
@@ -210,6 +221,9 @@ class Lowering {
     onednn::Desc desc;
   };
   /// By oneDNN, or by products of pairs.
+  /// Has the partials of all shards added up to the slot's gradient, times the scale of `unit`.
+  void add_partial(const ParameterSlot& slot, const Partial& partial, const ActivationUnit* unit,
+                   const std::string& name);
   Partial weights_by_call(const Node& node, TensorId diff_dst);
   Partial weights_by_pairs(const Node& node, TensorId diff_dst);
 
@@ -232,6 +246,12 @@ class Lowering {
   void backward_shortcut(Node& node);
 
   void backward_relayout(Node& node);
+
+  void backward_embedding(Node& node);
+
+  void backward_lstm(Node& node);
+
+  void backward_dropout(Node& node);
 
   Shared& shared_;
   int images_;

@@ -174,6 +174,8 @@ Desc channels_last(const memory::dims& dims) {
   return {dims, memory::data_type::f32, memory::format_tag::acdb};
 }
 
+Desc transposed(const memory::dims& dims) { return {dims, memory::data_type::f32, memory::format_tag::ba}; }
+
 Desc in_storage(const Desc& desc, Storage storage) { return with_type(desc, type_of(storage)); }
 
 bool is_bfloat16(const Desc& desc) { return type_of(desc) == memory::data_type::bf16; }
@@ -297,6 +299,16 @@ Built pool_backward(const Built& forward, Window window, bool maximum) {
 Built reorder(const Desc& from, const Desc& to) {
   const dnnl::reorder::primitive_desc desc(cpu(), from, cpu(), to, attributes());
   return finish<dnnl::reorder>(desc, from, Desc(), to);
+}
+
+void multiply(const ProductSize& size, const Matrix& left, const Matrix& right, float keep, float* dst,
+              std::size_t stride) {
+  const auto dim = [](std::size_t n) { return static_cast<memory::dim>(n); };
+  const auto status = dnnl::sgemm(left.transpose ? 'T' : 'N', right.transpose ? 'T' : 'N', dim(size.rows),
+                                  dim(size.columns), dim(size.terms), 1.0f, left.values, dim(left.stride),
+                                  right.values, dim(right.stride), keep, dst, dim(stride));
+  QTRAIN_CHECK(status == dnnl::status::success, "product of {} x {} x {} refused", size.rows, size.terms,
+               size.columns);
 }
 
 Call::Call(const Built& built, const std::vector<Argument>& arguments, int threads)

@@ -25,6 +25,7 @@ Desc plain(const dnnl::memory::dims& dims);  ///< row major
 /// and 0.83 against 0.92 and 0.85, 19 channels 2.3 against 4.0, and no fall to a reference kernel where
 /// channels are no multiple of 16 (6 -> 16 channels 5x5: 0.26 ms against 239).
 Desc channels_last(const dnnl::memory::dims& dims);
+Desc transposed(const dnnl::memory::dims& dims);  ///< a matrix, column major
 /// The same layout with values stored so.
 Desc in_storage(const Desc& desc, Storage storage);
 bool is_bfloat16(const Desc& desc);
@@ -67,6 +68,19 @@ Built pool_forward(const Desc& src, const dnnl::memory::dims& dst, Window window
                    bool training);
 Built pool_backward(const Built& forward, Window window, bool maximum);
 Built reorder(const Desc& from, const Desc& to);
+
+/// A row major matrix, `stride` values from row to row, read as its transpose if so said.
+struct Matrix {
+  const float* values;
+  std::size_t stride;
+  bool transpose = false;
+};
+struct ProductSize {
+  std::size_t rows, columns, terms;
+};
+/// dst = left right + keep dst on the calling thread, keep 0 or 1; dst has `stride` values from row to row.
+void multiply(const ProductSize& size, const Matrix& left, const Matrix& right, float keep, float* dst,
+              std::size_t stride);
 
 /// A primitive and its arguments, ready to run on any shard by any of `threads` threads. No allocation when
 /// run.

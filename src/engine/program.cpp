@@ -30,6 +30,12 @@ const char* to_string(StepKind kind) {
       return "pooling";
     case StepKind::response_norm:
       return "local response norm";
+    case StepKind::embedding:
+      return "embedding";
+    case StepKind::lstm:
+      return "lstm";
+    case StepKind::dropout:
+      return "dropout";
     case StepKind::layout:
       return "shortcut + layout";
     case StepKind::loss:
@@ -155,12 +161,13 @@ RunContext Program::context_for(const Batch& batch, int shard, int thread, int f
                    machine.thread_arenas[t].data(),
                    reinterpret_cast<std::byte*>(const_cast<float*>(batch.images + first * image_size_))};
   context.scratchpad = machine.scratchpads[t].data();
-  context.labels = batch.labels != nullptr ? batch.labels + first : nullptr;
+  const auto targets = static_cast<std::size_t>(batch.targets);
+  context.labels = batch.labels != nullptr ? batch.labels + first * targets : nullptr;
   context.shard = shard;
   context.thread = thread;
   context.image = static_cast<std::uint32_t>(batch.first_image) + static_cast<std::uint32_t>(first);
   context.step = static_cast<std::uint32_t>(batch.step);
-  context.inverse_batch = 1.0f / static_cast<float>(batch.count);
+  context.inverse_batch = 1.0f / static_cast<float>(batch.count * batch.targets);
   return context;
 }
 

@@ -22,6 +22,9 @@ enum class StepKind {
   statistics,
   pooling,
   response_norm,
+  embedding,
+  lstm,
+  dropout,
   layout,  ///< reorders, shortcuts, flatten
   loss,
   reduce,  ///< whole-batch sums between segments, gradients
@@ -82,6 +85,7 @@ class Program {
     int count = 0;
     int first_image = 0;    ///< of these images in the step's batch over all workers
     std::int64_t step = 0;  ///< of the optimizer
+    int targets = 1;        ///< labels of one image
   };
   using Whole = std::function<void(int shards, std::size_t images)>;
 
