@@ -133,10 +133,9 @@ struct Batch {
 /// call.
 class Loader {
  public:
-  /// `training` turns on shuffling (if spec.shuffle) and augmentation. The data set must outlive the loader.
-  /// spec.batch_size images make a batch over all parts.
-  Loader(const Images& images, const Normalization& normalization, const DatasetSpec& spec, bool training,
-         const Part& part = {});
+  /// Of the training split, with shuffling (if spec.shuffle) and augmentation, or of the test split. The data
+  /// set must outlive the loader. spec.batch_size images make a batch over all parts.
+  Loader(const Dataset& data, bool training, const DatasetSpec& spec, const Part& part = {});
   ~Loader();
   int batches_per_epoch() const;  ///< rounded up
   void start(const EpochOrder& order,
