@@ -13,6 +13,8 @@ namespace {
 
 std::unique_ptr<Source> make_source(const Dataset& data, bool training, const DatasetSpec& spec,
                                     const Part& part) {
+  if (data.is_text())
+    return make_text_source(training ? data.train_text : data.test_text, training, spec, part);
   return make_image_source(training ? data.train : data.test, data.normalization, training, spec, part);
 }
 

@@ -29,5 +29,16 @@ class Source {
 
 std::unique_ptr<Source> make_image_source(const Images& images, const Normalization& normalization,
                                           bool training, const DatasetSpec& spec, const Part& part);
+std::unique_ptr<Source> make_text_source(const Text& text, bool training, const DatasetSpec& spec,
+                                         const Part& part);
+
+/// How a text of `tokens` tokens is read, as Loader says.
+struct Lanes {
+  int count = 0;
+  int sequence = 0;         ///< T
+  std::int64_t length = 0;  ///< L
+  Lanes(std::int64_t tokens, int count, int sequence);
+  int steps() const;  ///< 0 if the text is too short for one
+};
 
 }  // namespace qtrain::datasets
