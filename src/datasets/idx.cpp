@@ -86,11 +86,11 @@ std::vector<std::uint8_t> read_idx_labels(const std::filesystem::path& folder, c
   return std::move(file.bytes);
 }
 
-Dataset load_mnist(const std::filesystem::path& folder, const Limit&) {
+Dataset load_mnist(const std::filesystem::path& folder, const DatasetSpec&) {
   return load_idx(folder, {.mean = {0.1307f}, .deviation = {0.3081f}});
 }
 
-Dataset load_fashion_mnist(const std::filesystem::path& folder, const Limit&) {
+Dataset load_fashion_mnist(const std::filesystem::path& folder, const DatasetSpec&) {
   return load_idx(folder, {.mean = {0.2860f}, .deviation = {0.3530f}});
 }
 

@@ -24,8 +24,23 @@ std::string searched(const Entry& entry, const std::string& root) {
   return list;
 }
 
+std::vector<std::uint8_t> little_endian(const std::vector<std::uint16_t>& numbers) {
+  std::vector<std::uint8_t> bytes;
+  bytes.reserve(2 * numbers.size());
+  for (const std::uint16_t number : numbers) {
+    bytes.push_back(static_cast<std::uint8_t>(number & 0xff));
+    bytes.push_back(static_cast<std::uint8_t>(number >> 8));
+  }
+  return bytes;
+}
+
 std::string digest(const Dataset& dataset) {
   Sha256 hash;
+  if (dataset.is_text()) {
+    for (const Text* text : {&dataset.train_text, &dataset.test_text})
+      hash.update(little_endian(text->tokens));
+    return hash.hex();
+  }
   for (const Images* images : {&dataset.train, &dataset.test}) {
     hash.update(images->pixels);
     hash.update(images->labels);
@@ -43,6 +58,12 @@ void keep_first(Images& images, int limit) {
   images.pixels.shrink_to_fit();
 }
 
+void keep_first(Text& text, int limit) {
+  if (limit == 0 || static_cast<std::size_t>(limit) >= text.tokens.size()) return;
+  text.tokens.resize(static_cast<std::size_t>(limit));
+  text.tokens.shrink_to_fit();
+}
+
 }  // namespace
 
 Loaded load(const DatasetSpec& spec) {
@@ -55,8 +76,9 @@ Loaded load(const DatasetSpec& spec) {
       fail(ExitCode::data,
            "data set '{}' is not there (looked for {} in {}): get it with `data/fetch.sh {}`, point "
            "QTRAIN_DATA at the "
-           "folder that holds {}, or let `dataset.if_missing: shapes10` stand in",
-           entry->name, entry->first_file, looked, entry->name, entry->usual_folder);
+           "folder that holds {}, or let `dataset.if_missing: {}` stand in",
+           entry->name, entry->first_file, looked, entry->name, entry->usual_folder,
+           entry->text ? "markov_text" : "shapes10");
     loaded.substituted = true;
     loaded.warning = fmt::format(
         "data set '{}' is not there (looked for {} in {}): the generated set '{}' stands in, and the results "
@@ -69,11 +91,13 @@ Loaded load(const DatasetSpec& spec) {
            entry->name);
   }
   Dataset& dataset = loaded.dataset;
-  dataset = entry->load(folder, spec.limit);
+  dataset = entry->load(folder, spec);
   dataset.name = entry->name;
   dataset.sha256 = digest(dataset);
   keep_first(dataset.train, spec.limit.train);
   keep_first(dataset.test, spec.limit.test);
+  keep_first(dataset.train_text, spec.limit.train);
+  keep_first(dataset.test_text, spec.limit.test);
   return loaded;
 }
 

@@ -5,15 +5,21 @@
 
 namespace qtrain::datasets {
 
-#define DATASET(name, ...) Dataset load_##name(const std::filesystem::path& folder, const Limit& limit);
+#define IMAGES(name, ...) Dataset load_##name(const std::filesystem::path& folder, const DatasetSpec& spec);
+#define TEXT(name, ...) IMAGES(name)
 #include "datasets/datasets.def"
-#undef DATASET
+#undef IMAGES
+#undef TEXT
 
 std::span<const Entry> registry() {
   static constexpr auto kEntries = std::to_array<Entry>({
-#define DATASET(name, sentence, ...) {#name, sentence, load_##name, __VA_ARGS__},
+#define IMAGES(name, sentence, folder, file, channels, height, width, classes, train, test) \
+  {#name, sentence, load_##name, folder, file, false, channels, height, width, classes, train, test, 0},
+#define TEXT(name, sentence, folder, file, vocabulary, train, validation, test) \
+  {#name, sentence, load_##name, folder, file, true, 0, 0, 0, vocabulary, train, test, validation},
 #include "datasets/datasets.def"
-#undef DATASET
+#undef IMAGES
+#undef TEXT
   });
   return kEntries;
 }

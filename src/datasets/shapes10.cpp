@@ -34,11 +34,11 @@ Images generate(ThreadPool& pool, std::uint32_t split, int all, int limit) {
 
 }  // namespace
 
-Dataset load_shapes10(const std::filesystem::path&, const Limit& limit) {
+Dataset load_shapes10(const std::filesystem::path&, const DatasetSpec& spec) {
   ThreadPool pool(available_processors());
   Dataset dataset;
-  dataset.train = generate(pool, 0, 50000, limit.train);
-  dataset.test = generate(pool, 1, 10000, limit.test);
+  dataset.train = generate(pool, 0, 50000, spec.limit.train);
+  dataset.test = generate(pool, 1, 10000, spec.limit.test);
   dataset.normalization = {
       .mean = {0.5f, 0.5f, 0.5f},
       .deviation = {0.265f, 0.265f, 0.265f}};  // measured: 0.4988 to 0.5009 and 0.2651 to 0.2657

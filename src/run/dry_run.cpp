@@ -18,14 +18,16 @@ namespace {
 
 constexpr int kTimedBatches = 3;
 
-/// Seconds of one training step on random images, the best of a few after one to warm up.
+/// Seconds of one training step on random images or tokens, the best of a few after one to warm up.
 double time_step(engine::Engine& engine, const model::Graph& graph, int batch) {
   RandomStream random(0, Purpose::generated_data);
   std::vector<float> images(static_cast<std::size_t>(batch) * element_count(graph.input));
-  std::vector<std::int32_t> labels(static_cast<std::size_t>(batch));
-  for (float& x : images) x = random.uniform(-1, 1);
-  for (std::int32_t& y : labels)
-    y = static_cast<std::int32_t>(random.below(static_cast<std::uint32_t>(graph.classes)));
+  std::vector<std::int32_t> labels(static_cast<std::size_t>(batch) * static_cast<std::size_t>(graph.targets));
+  const auto classes = static_cast<std::uint32_t>(graph.classes);
+  const bool tokens = graph.input.size() == 1;
+  for (float& x : images) x = tokens ? static_cast<float>(random.below(classes)) : random.uniform(-1, 1);
+  for (std::int32_t& y : labels) y = static_cast<std::int32_t>(random.below(classes));
+  engine.start_sequences(batch);
   double best = 0;
   for (int i = 0; i <= kTimedBatches; ++i) {
     const auto started = std::chrono::steady_clock::now();
@@ -60,15 +62,15 @@ void print_stage(const StageSpec& stage, std::int64_t seed) {
   engine::Engine engine(stage.graph, setup.quantization, setup.loss, setup.options);
   print_layers(engine);
   const datasets::Entry& entry = *datasets::find(stage.dataset.name);
-  const int images = stage.dataset.limit.train > 0 ? stage.dataset.limit.train : entry.train_count;
-  const int steps = (images + stage.dataset.batch_size - 1) / stage.dataset.batch_size;
+  const int steps = stage.dataset.steps_per_epoch(entry);
+  const char* samples = entry.text ? "sequences" : "images";
   const double seconds = time_step(engine, stage.graph, stage.dataset.batch_size);
-  fmt::print("\nthreads {}, shard {} images, memory of the engine {:.1f} MB\n", engine.threads(),
-             stage.engine.shard, static_cast<double>(engine.memory_bytes()) / 1e6);
+  fmt::print("\nthreads {}, shard {} {}, memory of the engine {:.1f} MB\n", engine.threads(),
+             stage.engine.shard, samples, static_cast<double>(engine.memory_bytes()) / 1e6);
   fmt::print(
-      "one step of {} images {:.1f} ms ({:.0f} images/s); an epoch of {} steps about {}, {} epochs about "
+      "one step of {} {} {:.1f} ms ({:.0f} {}/s); an epoch of {} steps about {}, {} epochs about "
       "{}\n",
-      stage.dataset.batch_size, 1000 * seconds, stage.dataset.batch_size / seconds, steps,
+      stage.dataset.batch_size, samples, 1000 * seconds, stage.dataset.batch_size / seconds, samples, steps,
       duration_text(steps * seconds), stage.train.epochs,
       duration_text(steps * seconds * stage.train.epochs));
 }

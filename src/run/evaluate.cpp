@@ -22,8 +22,7 @@ struct Sums {
 };
 
 Sums evaluate(TrainedNet& net) {
-  datasets::Loader loader(net.data().dataset.test, net.data().dataset.normalization, net.stage().dataset,
-                          false);
+  datasets::Loader loader(net.data().dataset, false, net.stage().dataset);
   Sums sums;
   datasets::Batch batch;
   loader.start({.seed = 0, .epoch = 0});

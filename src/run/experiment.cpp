@@ -108,6 +108,7 @@ bool is_quantizable(model::Parameter::Kind kind, bool biases) {
 }
 
 std::string shape_text(const datasets::Entry& entry) {
+  if (entry.text) return fmt::format("a text with a vocabulary of {}", entry.classes);
   return fmt::format("{}x{}x{} with {} classes", entry.channels, entry.height, entry.width, entry.classes);
 }
 
@@ -121,27 +122,33 @@ void check_curvature(spec::Reader quantize, const StageSpec& stage) {
                                           stage.weights.method, stage.train.optimizer.name));
 }
 
+/// A model of the one runs on the other: a text may leave some of its vocabulary out.
+bool can_stand_in(const datasets::Entry& stand_in, const datasets::Entry& entry) {
+  if (stand_in.text && entry.text) return stand_in.classes <= entry.classes;
+  return shape_text(stand_in) == shape_text(entry);
+}
+
 /// Rules between the data set, its stand-in and the batch.
 void check_dataset(spec::Reader keys, const datasets::DatasetSpec& dataset, const datasets::Entry& entry) {
   const datasets::Entry* stand_in = dataset.if_missing.empty() ? nullptr : datasets::find(dataset.if_missing);
-  if (stand_in != nullptr && shape_text(*stand_in) != shape_text(entry))
-    keys.mistake("if_missing", fmt::format("is {} ({}), must have the images of {} ({})", stand_in->name,
-                                           shape_text(*stand_in), entry.name, shape_text(entry)));
-  const int images =
-      dataset.limit.train > 0 ? std::min(dataset.limit.train, entry.train_count) : entry.train_count;
-  if (dataset.batch_size > images)
+  if (stand_in != nullptr && stand_in->text == entry.text && !can_stand_in(*stand_in, entry))
+    keys.mistake("if_missing",
+                 fmt::format("is {} ({}), must have the {} of {} ({})", stand_in->name, shape_text(*stand_in),
+                             entry.text ? "vocabulary" : "images", entry.name, shape_text(entry)));
+  const int images = dataset.train_count(entry);
+  if (!entry.text && dataset.batch_size > images)
     keys.mistake("batch_size",
                  fmt::format("is {}, must be at most the {} training images", dataset.batch_size, images));
 }
 
 StageSpec read_stage(spec::Reader& root) {
   StageSpec stage;
-  spec::Reader dataset = root.group("dataset", "images to train on");
+  spec::Reader dataset = root.group("dataset", "images or text to train on");
   stage.dataset.read(dataset);
   const datasets::Entry* entry = datasets::find(stage.dataset.name);
   if (entry == nullptr) entry = &datasets::registry().front();  // a mistake already reported
   check_dataset(dataset, stage.dataset, *entry);
-  stage.graph = stage.model.read(root.group("model", "architecture"), stage.dataset.image_shape(*entry),
+  stage.graph = stage.model.read(root.group("model", "architecture"), stage.dataset.sample_shape(*entry),
                                  entry->classes);
   spec::Reader quantize = root.group("quantize", "what is quantized and how");
   read_quantize(quantize, stage);
@@ -151,6 +158,12 @@ StageSpec read_stage(spec::Reader& root) {
   stage.workers.read(root.group("workers", "who shares the images of a step, and how"));
   stage.loader = stage.dataset;
   if (stage.workers.batch_each) stage.loader.batch_size *= stage.workers.count;
+  if (stage.dataset.steps_per_epoch(*entry) > 0 && stage.loader.steps_per_epoch(*entry) == 0)
+    dataset.mistake("batch_size",
+                    fmt::format("is {} lanes of {} tokens for each of {} workers, more than the "
+                                "{} training tokens give: must be smaller",
+                                stage.dataset.batch_size, stage.dataset.sequence, stage.workers.count,
+                                stage.dataset.train_count(*entry)));
   if (stage.loader.batch_size < stage.workers.count)
     dataset.mistake("batch_size", fmt::format("is {}, must be at least the {} workers that share it",
                                               stage.dataset.batch_size, stage.workers.count));
@@ -223,7 +236,7 @@ void check_stage(spec::Reader root, const Json& base, const Json& stage) {
   for (const char* key : {"name", "seed", "seeds", "model", "engine", "workers", "expect"})
     if (base.value(key, Json()) != stage.value(key, Json()))
       root.mistake(key, "differs from the experiment's, must be the same in every stage");
-  for (const std::string key : {"name", "limit", "if_missing", "augment.crop"}) {
+  for (const std::string key : {"name", "limit", "if_missing", "augment.crop", "sequence", "evaluate"}) {
     std::string place = "/dataset/" + key;
     std::ranges::replace(place, '.', '/');
     const Json::json_pointer pointer(place);

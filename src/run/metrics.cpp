@@ -71,6 +71,11 @@ Json dataset_section(const datasets::DatasetSpec& asked, const datasets::Loaded&
   section["requested"] = asked.name;
   section["used"] = loaded.dataset.name;
   section["sha256"] = loaded.dataset.sha256;
+  if (loaded.dataset.is_text()) {
+    section["train_tokens"] = loaded.dataset.train_text.tokens.size();
+    section["test_tokens"] = loaded.dataset.test_text.tokens.size();
+    return section;
+  }
   section["train_images"] = loaded.dataset.train.count;
   section["test_images"] = loaded.dataset.test.count;
   return section;

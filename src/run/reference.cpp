@@ -28,7 +28,8 @@ std::vector<std::string> names_of(const Table& table) {
 }
 
 std::vector<Choice> choices() {
-  return {{"model.name", names_of(model::registry())},
+  return {{"dataset.name", names_of(datasets::registry())},
+          {"model.name", names_of(model::registry())},
           {"quantize.weights.method", names_of(quant::weight_methods())},
           {"quantize.activations.quantizer", names_of(quant::activation_quantizers())},
           {"quantize.activations.ste", names_of(quant::stes())},

@@ -53,8 +53,8 @@ Trainer::Trainer(Stage stage, const datasets::Dataset& data)
           [this](const auto& slot) { return weight_decay(slot, *stage_.optimizer, stage_.decays); },
           stage_.options.seed),
       average_(stage_.average_decay),
-      train_loader_(data.train, data.normalization, *stage_.loader, true, part_of(stage_)),
-      test_loader_(data.test, data.normalization, evaluation_loader(stage_), false) {
+      train_loader_(data, true, *stage_.loader, part_of(stage_)),
+      test_loader_(data, false, evaluation_loader(stage_)) {
   average_.start(engine_.latents());
   engine_.use_weights(evaluation_context());
   weight_watch_.start(engine_);

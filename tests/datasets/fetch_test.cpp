@@ -70,6 +70,21 @@ TEST_CASE("fetch.sh: real MNIST files are put in place, then found there") {
   CHECK(fs::file_size(fetch.folder().path() / "mnist/t10k-labels-idx1-ubyte.gz") == 4542);
 }
 
+TEST_CASE("fetch.sh: War and Peace is put in place, then found there") {
+  const char* data = std::getenv("QTRAIN_DATA");
+  const fs::path files = fs::path(data == nullptr ? "" : data) / "warpeace";
+  if (!fs::exists(files / "warpeace_input.txt") || no_curl()) {
+    MESSAGE("skipped: there is no warpeace below $QTRAIN_DATA, or no curl");
+    return;
+  }
+  const Fetch fetch;
+  const Outcome outcome = fetch.run("war_and_peace", files);
+  CHECK_CONTAINS(outcome.text, "fetched, verified");
+  CHECK(outcome.code == 0);
+  CHECK(fs::file_size(fetch.folder().path() / "warpeace/warpeace_input.txt") == 3258246);
+  CHECK_CONTAINS(fetch.run("war_and_peace", "/nowhere").text, "already there");
+}
+
 TEST_CASE("fetch.sh: files of another digest, broken archives and failed downloads leave nothing behind") {
   if (no_curl()) return;
   const Fetch fetch;
@@ -84,7 +99,17 @@ TEST_CASE("fetch.sh: files of another digest, broken archives and failed downloa
     CHECK_CONTAINS(outcome.text, "another SHA-256 than the official " + std::string(name));
     CHECK(fetch.untouched());
   }
-  Outcome outcome = fetch.run("cifar100", source.path());
+  for (const char* name : {"warpeace_input.txt", "ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"})
+    source.write(name, {1, 2, 3});
+  Outcome outcome = fetch.run("war_and_peace", source.path());
+  CHECK(outcome.code == 1);
+  CHECK_CONTAINS(outcome.text, "another SHA-256 than the official war_and_peace");
+  outcome = fetch.run("penn_treebank", source.path());
+  CHECK(outcome.code == 1);
+  CHECK_CONTAINS(outcome.text, "ptb.test.txt: FAILED");
+  CHECK_CONTAINS(outcome.text, "another MD5 than the official penn_treebank");
+  CHECK(fetch.untouched());
+  outcome = fetch.run("cifar100", source.path());
   CHECK(outcome.code == 1);
   CHECK_CONTAINS(outcome.text, "not a whole archive");
   CHECK(fetch.untouched());
@@ -114,7 +139,8 @@ TEST_CASE("fetch.sh: usage") {
   CHECK(fetch.run("mnist cifar10", "/nowhere").code == 2);
   const Outcome outcome = fetch.run("shapes10", "/nowhere");
   CHECK(outcome.code == 2);
-  CHECK_CONTAINS(outcome.text, "choose mnist, fashion_mnist, cifar10 or cifar100");
+  CHECK_CONTAINS(outcome.text,
+                 "choose mnist, fashion_mnist, cifar10, cifar100, war_and_peace or penn_treebank");
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include "datasets/cifar.hpp"
 #include "datasets/fixtures.hpp"
 #include "datasets/idx.hpp"
+#include "datasets/penn_treebank.hpp"
+#include "datasets/war_and_peace.hpp"
 
 namespace qtrain::datasets {
 namespace {
@@ -60,6 +62,37 @@ TEST_CASE("fuzz: 1000 damaged files of each kind are read or refused") {
   }
   CHECK(read > 500);
   CHECK(refused > 1500);
+}
+
+TEST_CASE("fuzz: 500 damaged texts of each kind are read or refused") {
+  const TemporaryFolder folder;
+  const Bytes characters = followed_by_ramp(followed_by_ramp({}, 60, 65), 60, 70);  // 65 distinct
+  const std::string sentences = " a b <unk>\n b c a\n c <unk> d e\n";
+  const Bytes words(sentences.begin(), sentences.end());
+  int read = 0, refused = 0;
+  const auto count = [&](bool survived) { ++(survived ? read : refused); };
+  for (std::uint32_t round = 0; round < 500; ++round) {
+    RandomStream random(8, Purpose::test, round);
+    folder.write("characters", damaged(characters, random));
+    folder.write("packed.gz", damaged(gzipped(characters), random));
+    folder.write("ptb.train.txt", damaged(words, random));
+    folder.write("ptb.valid.txt", damaged(words, random));
+    for (const char* name : {"characters", "packed"})
+      count(survives([&] {
+        const Text text = read_characters(folder.path(), name, {.bytes = 120, .vocabulary = 65});
+        REQUIRE(text.tokens.size() == 120);
+        for (const std::uint16_t token : text.tokens) REQUIRE(token < 65);
+      }));
+    count(survives([&] {
+      const Dataset set =
+          read_words(folder.path(), "validation", {.vocabulary = 7, .train = 13, .validation = 13});
+      REQUIRE(set.train_text.tokens.size() == 13);
+      REQUIRE(set.test_text.tokens.size() == 13);
+      for (const std::uint16_t token : set.test_text.tokens) REQUIRE(token < 7);
+    }));
+  }
+  CHECK(read > 100);
+  CHECK(refused > 750);
 }
 
 }  // namespace

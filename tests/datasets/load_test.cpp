@@ -31,11 +31,14 @@ TEST_CASE("registry: names are unique and found, sizes sensible") {
     CHECK(names.insert(entry.name).second);
     CHECK(find(entry.name) == &entry);
     CHECK((entry.usual_folder == nullptr) == (entry.first_file == nullptr));
-    CHECK(std::min({entry.channels, entry.height, entry.width, entry.train_count, entry.test_count}) > 0);
+    CHECK(std::min(entry.train_count, entry.test_count) > 0);
+    CHECK((std::min({entry.channels, entry.height, entry.width}) > 0) == !entry.text);
+    CHECK((entry.validation_count > 0) == entry.text);
     CHECK(entry.classes >= 10);
-    CHECK(entry.classes <= 256);
+    CHECK(entry.classes <= (entry.text ? 65536 : 256));
   }
-  CHECK(names == std::set<std::string>{"mnist", "fashion_mnist", "cifar10", "cifar100", "shapes10"});
+  CHECK(names == std::set<std::string>{"mnist", "fashion_mnist", "cifar10", "cifar100", "shapes10",
+                                       "war_and_peace", "penn_treebank", "markov_text"});
   CHECK(find("cifar") == nullptr);
 }
 
@@ -83,6 +86,23 @@ TEST_CASE("load: if_missing stands in with a warning, keeps the limit; a file se
   spec.if_missing = "mnist";
   CHECK_THROWS_WITH_AS(load(spec), doctest::Contains("name a generated set"), Error);
   CHECK_THROWS_WITH_AS(load(named("cifar")), doctest::Contains("there is no data set 'cifar'"), Error);
+}
+
+TEST_CASE("load: a missing text, and its stand-in") {
+  const Environment data("QTRAIN_DATA", "/nowhere");
+  DatasetSpec spec = named("war_and_peace", "no/such");
+  CHECK_CONTAINS(data_error([&] { load(spec); }), "dataset.if_missing: markov_text");
+  spec.if_missing = "markov_text";
+  spec.limit = {.train = 300, .test = 200};
+  const Loaded loaded = load(spec);
+  CHECK(loaded.substituted);
+  CHECK_CONTAINS(loaded.warning, "'markov_text' stands in");
+  CHECK(loaded.dataset.is_text());
+  CHECK(loaded.dataset.name == "markov_text");
+  CHECK(loaded.dataset.train_text.vocabulary == 27);
+  CHECK(loaded.dataset.train_text.tokens.size() == 300);
+  CHECK(loaded.dataset.test_text.tokens.size() == 200);
+  CHECK(loaded.dataset.train.count == 0);
 }
 
 TEST_CASE("load: damaged files are an error even with a stand-in") {
@@ -138,6 +158,36 @@ TEST_CASE("load: CIFAR-10, whose pixels have the stated mean") {
     CHECK(sum / (255.0 * 50000 * 1024) == doctest::Approx(set.normalization.mean[channel]).epsilon(2e-4));
   }
   CHECK(set.sha256 == "32e5966899bde482c0ef7d076bf69809b4b1488c806f657a814cfca4646ec493");
+}
+
+TEST_CASE("load: War and Peace, whose splits come one after the other") {
+  if (real_data("warpeace") == nullptr) return;
+  DatasetSpec spec = named("war_and_peace", "data/warpeace");
+  const Dataset set = load(spec).dataset;
+  CHECK(set.train_text.vocabulary == 87);
+  CHECK(set.train_text.tokens.size() == 2606596);
+  CHECK(set.test_text.tokens.size() == 325825);
+  using Tokens = std::vector<std::uint16_t>;
+  const Tokens& train = set.train_text.tokens;
+  CHECK(Tokens(train.begin(), train.begin() + 6) == Tokens{86, 83, 84, 4, 49, 57});  // EF BB BF "We
+  CHECK(set.sha256 == "a3766b2b46d5f37b0788e738f109e877c73f4a403acf6a87c5266d384c4bc491");
+  spec.evaluate = "test";
+  spec.limit = {.train = 1000, .test = 500};
+  const Dataset tested = load(spec).dataset;
+  CHECK(tested.train_text.tokens == Tokens(train.begin(), train.begin() + 1000));
+  CHECK(tested.test_text.tokens.size() == 500);
+  CHECK(tested.test_text.tokens != Tokens(set.test_text.tokens.begin(), set.test_text.tokens.begin() + 500));
+  CHECK(tested.sha256 != set.sha256);
+}
+
+TEST_CASE("load: Penn Treebank") {
+  if (real_data("ptb") == nullptr) return;
+  const Dataset set = load(named("penn_treebank", "data/ptb")).dataset;
+  CHECK(set.train_text.vocabulary == 10000);
+  CHECK(set.train_text.tokens.size() == 929589);
+  CHECK(set.test_text.tokens.size() == 73760);
+  CHECK(std::vector<std::uint16_t>(set.train_text.tokens.begin(), set.train_text.tokens.begin() + 3) ==
+        std::vector<std::uint16_t>{0, 1, 2});
 }
 
 }  // namespace

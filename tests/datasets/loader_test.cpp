@@ -13,18 +13,21 @@
 namespace qtrain::datasets {
 namespace {
 
-/// `count` images of 1x4x4; every pixel of image i is i, and so is its label.
-Images numbered(int count) {
+const Normalization kPlain{.mean = {0}, .deviation = {1.0f / 255.0f}};  // byte b becomes about b
+
+/// `count` images of 1x4x4, the same to train and to test; every pixel of image i is i, and so is its label.
+Dataset numbered(int count) {
   Images images{
       .count = count, .channels = 1, .height = 4, .width = 4, .classes = 256, .pixels = {}, .labels = {}};
   for (int i = 0; i < count; ++i) {
     images.pixels.insert(images.pixels.end(), 16, static_cast<std::uint8_t>(i));
     images.labels.push_back(static_cast<std::uint8_t>(i));
   }
-  return images;
+  Dataset data;
+  data.train = data.test = std::move(images);
+  data.normalization = kPlain;
+  return data;
 }
-
-const Normalization kPlain{.mean = {0}, .deviation = {1.0f / 255.0f}};  // byte b becomes about b
 
 DatasetSpec batches_of(int size) {
   DatasetSpec spec;
@@ -56,8 +59,8 @@ std::vector<std::int32_t> labels_of(const std::vector<Copy>& copies) {
 }
 
 TEST_CASE("loader: an epoch shows every sample once, its own pixels with its label, the last batch short") {
-  const Images images = numbered(23);
-  Loader loader(images, kPlain, batches_of(5), true);
+  const Dataset data = numbered(23);
+  Loader loader(data, true, batches_of(5));
   CHECK(loader.batches_per_epoch() == 5);
   loader.start({.seed = 1, .epoch = 0});
   const std::vector<Copy> copies = rest_of_epoch(loader);
@@ -77,14 +80,14 @@ TEST_CASE("loader: an epoch shows every sample once, its own pixels with its lab
 }
 
 TEST_CASE("loader: a test split, or shuffle off, keeps the order; augmentation is for training only") {
-  const Images images = numbered(10);
+  const Dataset data = numbered(10);
   DatasetSpec spec = batches_of(4);
   spec.augment.crop_padding = 2;
   spec.augment.flip = true;
   std::vector<std::int32_t> all(10);
   std::iota(all.begin(), all.end(), 0);
 
-  Loader test(images, kPlain, spec, false);
+  Loader test(data, false, spec);
   test.start({.seed = 9, .epoch = 4});
   const std::vector<Copy> tested = rest_of_epoch(test);
   CHECK(labels_of(tested) == all);
@@ -93,7 +96,7 @@ TEST_CASE("loader: a test split, or shuffle off, keeps the order; augmentation i
       REQUIRE(copy.images[i] == doctest::Approx(copy.labels[i / 16]).epsilon(1e-5));
 
   spec.shuffle = false;
-  Loader training(images, kPlain, spec, true);
+  Loader training(data, true, spec);
   training.start({.seed = 9, .epoch = 4});
   const std::vector<Copy> trained = rest_of_epoch(training);
   CHECK(labels_of(trained) == all);
@@ -101,19 +104,19 @@ TEST_CASE("loader: a test split, or shuffle off, keeps the order; augmentation i
 }
 
 TEST_CASE("loader: an image is augmented by seed, epoch and sample, wherever its batch stands") {
-  const Images images = numbered(50);
+  const Dataset data = numbered(50);
   DatasetSpec spec = batches_of(8);
   spec.augment.crop_padding = 2;
   spec.augment.flip = true;
   const EpochOrder epoch{.seed = 11, .epoch = 3};
-  Loader loader(images, kPlain, spec, true);
+  Loader loader(data, true, spec);
   loader.start(epoch);
-  const Renderer renderer(images, kPlain);
+  const Renderer renderer(data.train, kPlain);
   std::vector<float> wanted(16);
   for (const Copy& copy : rest_of_epoch(loader))
     for (std::size_t i = 0; i < copy.labels.size(); ++i) {
       const int sample = copy.labels[i];
-      renderer.render(&images.pixels[static_cast<std::size_t>(sample) * 16],
+      renderer.render(&data.train.pixels[static_cast<std::size_t>(sample) * 16],
                       draw_placement(epoch, sample, {-2, 2, -2, 2}, true), {}, wanted.data());
       REQUIRE(std::equal(wanted.begin(), wanted.end(),
                          copy.images.begin() + static_cast<std::ptrdiff_t>(i * 16)));
@@ -122,12 +125,13 @@ TEST_CASE("loader: an image is augmented by seed, epoch and sample, wherever its
 
 TEST_CASE(
     "loader: crops are anywhere in training and in the centre in evaluation; colours change in training") {
-  Images images = numbered(1);  // pixel p of the one image is p
-  for (int p = 0; p < 16; ++p) images.pixels[static_cast<std::size_t>(p)] = static_cast<std::uint8_t>(p);
+  Dataset data = numbered(1);  // pixel p of the one image is p
+  for (int p = 0; p < 16; ++p) data.train.pixels[static_cast<std::size_t>(p)] = static_cast<std::uint8_t>(p);
+  data.test = data.train;
   DatasetSpec spec = batches_of(1);
   spec.augment.crop = 3;
   const auto first_pixel = [&](bool training, int epoch) {
-    Loader loader(images, kPlain, spec, training);
+    Loader loader(data, training, spec);
     loader.start({.seed = 1, .epoch = epoch});
     const std::vector<Copy> copies = rest_of_epoch(loader);
     REQUIRE(copies.size() == 1);
@@ -140,7 +144,7 @@ TEST_CASE(
   for (std::size_t p = 0; p < 16; ++p) CHECK((seen[p] > 0) == (p % 4 < 2 && p < 8));
   CHECK(first_pixel(false, 1) == 0);  // of one pixel too many, the last goes
   spec.augment.crop = 2;
-  Loader centre(images, kPlain, spec, false);
+  Loader centre(data, false, spec);
   centre.start({});
   const std::vector<float> cut = rest_of_epoch(centre)[0].images;
   const std::vector<float> wanted = {5, 6, 9, 10};
@@ -152,22 +156,22 @@ TEST_CASE(
   const float brighter = first_pixel(true, 1);
   CHECK(std::abs(brighter - std::round(brighter)) > 1e-3f);
   spec.standardize = "image";
-  const Images whole = numbered(3);  // of one colour each: all zero
-  Loader flat(whole, kPlain, spec, false);
+  const Dataset whole = numbered(3);  // of one colour each: all zero
+  Loader flat(whole, false, spec);
   flat.start({});
   for (const Copy& copy : rest_of_epoch(flat)) CHECK(copy.images == std::vector<float>(9, 0.0f));
 }
 
 TEST_CASE("loader: an epoch begun at batch k, also in the middle of another, goes on as the whole one does") {
-  const Images images = numbered(100);
+  const Dataset data = numbered(100);
   DatasetSpec spec = batches_of(8);
   spec.augment.crop_padding = 1;
   spec.augment.flip = true;
-  Loader whole(images, kPlain, spec, true);
+  Loader whole(data, true, spec);
   whole.start({.seed = 2, .epoch = 7});
   const std::vector<Copy> copies = rest_of_epoch(whole);
   REQUIRE(copies.size() == 13);
-  Loader loader(images, kPlain, spec, true);
+  Loader loader(data, true, spec);
   for (int first = 0; first <= 14; ++first) {
     loader.start({.seed = 2, .epoch = 1});
     Batch batch;
@@ -178,8 +182,8 @@ TEST_CASE("loader: an epoch begun at batch k, also in the middle of another, goe
 }
 
 TEST_CASE("loader: a batch stays as it is while later ones are prepared, until the next call") {
-  const Images images = numbered(200);
-  Loader loader(images, kPlain, batches_of(10), true);
+  const Dataset data = numbered(200);
+  Loader loader(data, true, batches_of(10));
   loader.start({});
   for (Batch batch; loader.next(batch);) {
     const std::vector<float> before(batch.images.begin(), batch.images.end());
@@ -189,12 +193,12 @@ TEST_CASE("loader: a batch stays as it is while later ones are prepared, until t
 }
 
 TEST_CASE("loader: a mistake met in the background comes out of next(), after the good batches") {
-  Images images = numbered(30);
-  images.labels[25] = 200;
-  images.classes = 100;
+  Dataset data = numbered(30);
+  data.train.labels[25] = 200;
+  data.train.classes = 100;
   DatasetSpec spec = batches_of(10);
   spec.shuffle = false;
-  Loader loader(images, kPlain, spec, true);
+  Loader loader(data, true, spec);
   Batch batch;
   CHECK(!loader.next(batch));  // nothing was started
   loader.start({});
@@ -207,26 +211,26 @@ TEST_CASE("loader: a mistake met in the background comes out of next(), after th
 }
 
 TEST_CASE("loader: odd sizes") {
-  const Images none = numbered(0), few = numbered(3);
-  Loader empty(none, kPlain, batches_of(4), true);
+  const Dataset none = numbered(0), few = numbered(3);
+  Loader empty(none, true, batches_of(4));
   CHECK(empty.batches_per_epoch() == 0);
   empty.start({});
   CHECK(rest_of_epoch(empty).empty());
-  Loader one(few, kPlain, batches_of(100), true);
+  Loader one(few, true, batches_of(100));
   one.start({});
   const auto copies = rest_of_epoch(one);
   REQUIRE(copies.size() == 1);
   CHECK(copies[0].labels.size() == 3);
-  Images wrong = numbered(3);
-  wrong.pixels.pop_back();
-  CHECK_THROWS_AS(Loader(wrong, kPlain, batches_of(4), true), Error);
+  Dataset wrong = numbered(3);
+  wrong.train.pixels.pop_back();
+  CHECK_THROWS_AS(Loader(wrong, true, batches_of(4)), Error);
   CHECK_THROWS_AS(one.start({}, -1), Error);
 }
 
 TEST_CASE("loader: may be destroyed at any moment") {
-  const Images images = numbered(250);
+  const Dataset data = numbered(250);
   for (int taken = 0; taken < 6; ++taken) {
-    Loader loader(images, kPlain, batches_of(3), true);
+    Loader loader(data, true, batches_of(3));
     Batch batch;
     if (taken > 0) loader.start({});
     for (int i = 1; i < taken; ++i) REQUIRE(loader.next(batch));

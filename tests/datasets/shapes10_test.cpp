@@ -12,7 +12,11 @@ namespace {
 
 constexpr std::size_t kImage = 3 * 32 * 32;
 
-Dataset shapes(int train, int test) { return find("shapes10")->load("", {.train = train, .test = test}); }
+Dataset shapes(int train, int test) {
+  DatasetSpec spec;
+  spec.limit = {.train = train, .test = test};
+  return find("shapes10")->load("", spec);
+}
 
 std::string digest(const Bytes& bytes) {
   Sha256 hash;

@@ -74,6 +74,27 @@ TEST_CASE("rules between keys") {
   CHECK(holds(mistakes("{}", {"seeds=[1, 2, 1]"}), "distinct"));
 }
 
+TEST_CASE("a text: the model's input, its stand-in, workers and stages") {
+  const ExperimentSpec experiment = read(
+      "{dataset: {name: war_and_peace, sequence: 50, if_missing: markov_text}, model: {name: lstm, hidden: "
+      "4}}");
+  const model::Graph& graph = experiment.stages[0].graph;
+  CHECK(graph.input == Shape{50});
+  CHECK(graph.classes == 87);  // also when the stand-in, of fewer, is read
+  CHECK(experiment.resolved["dataset"]["evaluate"] == "validation");
+  CHECK_FALSE(experiment.resolved["dataset"].contains("augment"));
+  const std::string base =
+      "{dataset: {name: markov_text, limit: {train: 1000}, batch_size: 5, sequence: 50}, "
+      "model: {name: lstm, hidden: 4}";
+  CHECK(mistakes(base + "}", {"workers.count=3", "workers.batch=each"}).empty());
+  CHECK(
+      holds(mistakes(base + "}", {"workers.count=4", "workers.batch=each"}),
+            "batch_size: is 5 lanes of 50 tokens for each of 4 workers, more than the 1000 training tokens"));
+  CHECK(holds(mistakes(base + ", stages: [{}, {dataset: {sequence: 20}}]}"), "changes sequence"));
+  CHECK(holds(mistakes(base + ", stages: [{dataset: {evaluate: test}}]}"), "changes evaluate"));
+  CHECK(holds(mistakes("{dataset: {name: markov_text}}"), "model of text"));
+}
+
 TEST_CASE("the model's input is what the data set's section makes of its images") {
   const ExperimentSpec experiment =
       read("{dataset: {augment: {crop: 24, crop_padding: 4}}, model: {name: cifarnet}}");
