@@ -16,6 +16,8 @@
 // train.optimizer and train.schedule; the defaults are the paper's LAB weights, float gradients, and RMSProp
 // with rate 0.03 / sqrt(t). Ours: u starts at 0, RMSProp's decay, the values of d, w_clip 0 (the weights of
 // lab and laq are kept in [-1, 1] by their own clip).
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -155,6 +157,7 @@ class LinearRegression final : public Lab {
     wire.send(g, context.learning_rate,
               RandomStream(context.seed, Purpose::stochastic_gradients, static_cast<std::uint32_t>(d), 0,
                            static_cast<std::uint32_t>(context.step)));
+    optim::clip_gradient(options_.optimizer, std::span(&g, 1));
     options_.optimizer.rule->update({.u = weights.latents(),
                                      .g = g,
                                      .slots = state.slots,
@@ -210,6 +213,11 @@ std::unique_ptr<Lab> read_linear_regression(spec::Reader& keys) {
   if (options.gradients.make.propagated || options.gradients.decay)
     keys.mistake("gradients",
                  "quantizes within a network, which this has not: must be another method, without decay");
+  if (options.schedule.schedule->wants_validation())
+    keys.mistake("schedule",
+                 fmt::format("is {}, which goes by the loss on validation data, which this has not: "
+                             "must be another one",
+                             options.schedule.name));
   const bool curved = options.weights.make({"w", {1, 1}})->wants_second_moment();
   if (curved && options.optimizer.rule->second_moment_slot() < 0)
     keys.mistake("optimizer",

@@ -52,6 +52,10 @@ void OptimizerSpec::read(spec::Reader keys) {
   keys.field("weight_decay", weight_decay, spec::non_negative, "L2 decay, added to the gradient");
   keys.field("decay_only", decay_only,
              "what decays: weights, biases, batch_norm, or patterns of names; empty: all of these");
+  keys.field("clip_norm", clip_norm, spec::non_negative,
+             "the gradient of all learned values together is scaled down to this norm; 0: it is not");
+  keys.field("clip_value", clip_value, spec::non_negative,
+             "every gradient is cut to [-clip_value, clip_value], before clip_norm; 0: it is not");
   rule = entry.read(keys);
   keys.finish();
 }

@@ -34,7 +34,8 @@ class Optimizer {
 struct Progress {
   std::int64_t step = 0;  ///< 0-based, in the stage
   std::int64_t steps_per_epoch = 1;
-  std::int64_t epochs = 1;  ///< of the stage
+  std::int64_t epochs = 1;    ///< of the stage
+  std::int64_t plateaus = 0;  ///< epochs of it whose validation loss was not below the lowest before
 };
 
 /// Learning-rate factor over time; rate = base * factor.
@@ -42,6 +43,7 @@ class Schedule {
  public:
   virtual ~Schedule() = default;
   virtual double factor(const Progress& progress) const = 0;
+  virtual bool wants_validation() const { return false; }  ///< goes by Progress::plateaus
 };
 
 struct OptimizerEntry {
@@ -55,15 +57,25 @@ struct ScheduleEntry {
 std::span<const OptimizerEntry> optimizers();
 std::span<const ScheduleEntry> schedules();
 
-/// Reads `train.optimizer`: name, learning_rate, weight_decay, decay_only and the rule's own keys.
+/// Reads `train.optimizer`: name, learning_rate, weight_decay, decay_only, clip_norm, clip_value and the
+/// rule's own keys.
 struct OptimizerSpec {
   std::string name = "sgd";
   double learning_rate = 0.1;
   double weight_decay = 0;
   std::vector<std::string> decay_only;  ///< kinds of parameters or patterns of names; empty: all
+  double clip_norm = 0;                 ///< 0: off
+  double clip_value = 0;                ///< 0: off
   std::unique_ptr<Optimizer> rule;
   void read(spec::Reader keys);
 };
+
+/// Cuts the gradient g that the parts are together, before the rule gets it: Pascanu, Mikolov, Bengio, "On
+/// the difficulty of training recurrent neural networks", ICML 2013 (arXiv:1211.5063), Algorithm 1.
+///
+///   g_i = min(max(g_i, -clip_value), clip_value)      clip_value > 0; before the next
+///   g   = clip_norm / |g| g   if |g| > clip_norm      clip_norm > 0; |g|: Euclidean, over all parts
+void clip_gradient(const OptimizerSpec& optimizer, std::span<const std::span<float>> parts);
 
 /// Reads `train.schedule`: name, the schedule's own keys, and `warmup_epochs` (linear from 0; multiplies any
 /// schedule).

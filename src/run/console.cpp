@@ -61,17 +61,18 @@ void Console::log_error(std::string_view line) {
   if (log_) log_->error("{}", line);
 }
 
-void Console::progress(const train::Progress& progress, int epochs, double remaining_images) {
+void Console::progress(const train::Progress& progress, std::string_view targets, int epochs,
+                       double remaining_targets) {
   const auto now = std::chrono::steady_clock::now();
   const std::chrono::milliseconds interval(terminal_ ? 200 : 30'000);
   if (quiet_ || now - last_progress_ < interval) return;
   last_progress_ = now;
   const std::string phase = progress.training ? "" : " evaluating";
   std::string line =
-      fmt::format("epoch {}/{}{}  batch {}/{}  loss {:.4f}  {:.0f} images/s", progress.epoch, epochs, phase,
-                  progress.batch, progress.batches, progress.loss, progress.images_per_second);
-  if (progress.training && progress.images_per_second > 0)
-    line += fmt::format("  ETA {}", duration_text(remaining_images / progress.images_per_second));
+      fmt::format("epoch {}/{}{}  batch {}/{}  loss {:.4f}  {:.0f} {}/s", progress.epoch, epochs, phase,
+                  progress.batch, progress.batches, progress.loss, progress.targets_per_second, targets);
+  if (progress.training && progress.targets_per_second > 0)
+    line += fmt::format("  ETA {}", duration_text(remaining_targets / progress.targets_per_second));
   if (!terminal_) return print(line + "\n");
   print(fmt::format("\r\033[K{}", line));
   progress_shown_ = true;

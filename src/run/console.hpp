@@ -27,9 +27,10 @@ class Console {
   void warn(std::string_view line);
   void log(std::string_view line);        ///< to the log alone
   void log_error(std::string_view line);  ///< to the log alone: who catches the error prints it
-  /// On a terminal one line that is overwritten; elsewhere a line every half minute. `epochs` and
-  /// `remaining_images` are of the whole run.
-  void progress(const train::Progress& progress, int epochs, double remaining_images);
+  /// On a terminal one line that is overwritten; elsewhere a line every half minute. `targets` says what is
+  /// counted ("images"), `epochs` and `remaining_targets` are of the whole run.
+  void progress(const train::Progress& progress, std::string_view targets, int epochs,
+                double remaining_targets);
   /// The last line of stdout: printed even when quiet.
   void result_path(const std::filesystem::path& path);
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <map>
 
@@ -8,13 +9,12 @@
 #include "base/file.hpp"
 #include "kernels/kernels.hpp"
 #include "run/json_text.hpp"
+#include "run/metrics.hpp"
 #include "run/run.hpp"
 #include "run/trained_net.hpp"
 
 namespace qtrain::run {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Sums {
   double loss = 0, seconds = 0;
@@ -25,6 +25,7 @@ Sums evaluate(TrainedNet& net) {
   datasets::Loader loader(net.data().dataset, false, net.stage().dataset);
   Sums sums;
   datasets::Batch batch;
+  net.engine().start_sequences(net.stage().dataset.batch_size);
   loader.start({.seed = 0, .epoch = 0});
   while (loader.next(batch)) {
     const auto started = std::chrono::steady_clock::now();
@@ -53,19 +54,25 @@ std::string paths_text(const engine::Engine& engine) {
 int evaluate_file(const EvaluationRequest& request) {
   std::vector<std::string> overrides = request.overrides;
   if (!request.low_bit.empty()) overrides.push_back("engine.low_bit=" + request.low_bit);
-  if (request.batch > 0) overrides.push_back(fmt::format("dataset.batch_size={}", request.batch));
+  if (request.batch > 0) {
+    overrides.push_back(fmt::format("dataset.batch_size={}", request.batch));
+    overrides.push_back("workers.count=1");
+  }
   TrainedNet net(request.path, overrides);
   if (!net.data().warning.empty()) fmt::print(stderr, "warning: {}\n", net.data().warning);
   evaluate(net);  // warms caches up and compiles what is compiled at first use
   const Sums sums = evaluate(net);
   const auto count = static_cast<double>(sums.count);
+  const bool language_model = train::is_language_model(net.stage().graph);
+  const std::string targets = language_model ? "tokens" : "images";
   Json result;
   result["model"] = net.stage().graph.name;
   result["dataset"] = net.data().dataset.name;
-  result["images"] = sums.count;
+  result[targets] = sums.count;
   result["accuracy"] = static_cast<double>(sums.correct) / count;
   result["loss"] = sums.loss / count;
-  result["images_per_second"] = count / sums.seconds;
+  if (language_model) result["perplexity"] = perplexity(result["loss"]);
+  result[targets + "_per_second"] = count / sums.seconds;
   result["batch"] = net.stage().dataset.batch_size;
   result["threads"] = net.engine().threads();
   result["isa"] = kernels::active().isa;
@@ -74,12 +81,13 @@ int evaluate_file(const EvaluationRequest& request) {
     fmt::print("{}\n", indented_text(result));
     return static_cast<int>(ExitCode::done);
   }
-  fmt::print("{} on {} images of {}\n", result["model"].get<std::string>(), sums.count,
+  fmt::print("{} on {} {} of {}\n", result["model"].get<std::string>(), sums.count, targets,
              net.data().dataset.name);
   fmt::print("  accuracy    {:.2f} %\n  loss        {:.4f}\n", 100 * result["accuracy"].get<double>(),
              result["loss"].get<double>());
-  fmt::print("  speed       {:.0f} images/s, batch {}, {} threads, {}\n",
-             result["images_per_second"].get<double>(), net.stage().dataset.batch_size,
+  if (language_model) fmt::print("  perplexity  {:.2f}\n", std::exp(result["loss"].get<double>()));
+  fmt::print("  speed       {:.0f} {}/s, batch {}, {} threads, {}\n",
+             result[targets + "_per_second"].get<double>(), targets, net.stage().dataset.batch_size,
              net.engine().threads(), kernels::active().isa);
   fmt::print("  layers      {}\n", result["paths"].get<std::string>());
   return static_cast<int>(ExitCode::done);

@@ -45,6 +45,10 @@ void read_train(spec::Reader keys, const model::Graph& graph, TrainSpec& train) 
                                   "biases, batch_norm or a pattern such as 'fc*.weight'",
                                   word));
   train.schedule.read(keys.group("schedule", "learning rate over time"));
+  if (train::is_language_model(graph) && train.loss != "cross_entropy")
+    keys.mistake("loss", fmt::format("is {}, of which a language model has no perplexity: must be "
+                                     "cross_entropy",
+                                     train.loss));
   if (train.label_smoothing > 0 && train.loss != "cross_entropy")
     keys.mistake("label_smoothing", fmt::format("is {}, must be 0 with loss {}: only cross_entropy has it",
                                                 train.label_smoothing, train.loss));
@@ -190,17 +194,42 @@ void read_head(spec::Reader& root, ExperimentSpec& experiment) {
     }
 }
 
-void read_expectation(spec::Reader& root, ExperimentSpec& experiment) {
+/// One of the three numbers that can be expected. The defaults stand for "not given".
+void read_expected_number(spec::Reader& keys, const model::Graph& graph, Expectation& expect) {
+  double accuracy = -1, perplexity = -1, loss = -1;
+  keys.field("val_accuracy", accuracy, spec::fraction,
+             "accuracy of the exactly quantized network at the end, as a fraction");
+  keys.field("val_perplexity", perplexity, spec::at_least(1),
+             "or its perplexity, of a language model; exactly one of these three is given");
+  keys.field("val_loss", loss, spec::non_negative, "or its loss, of a language model in nats a token");
+  int given = 0;
+  for (const auto& [metric, value] :
+       {std::pair("val_accuracy", accuracy), {"val_perplexity", perplexity}, {"val_loss", loss}}) {
+    if (!keys.has(metric)) continue;
+    if (++given > 1)
+      keys.mistake(metric, fmt::format("stands beside {}: one of the two must be left out", expect.metric));
+    expect.metric = metric;
+    expect.value = value;
+  }
+  if (given == 0)
+    keys.mistake("val_accuracy",
+                 "is missing, must be a number in [0, 1], or val_perplexity or val_loss given");
+  if (keys.has("val_perplexity") && !train::is_language_model(graph))
+    keys.mistake(
+        "val_perplexity",
+        fmt::format("is of language models, which {} is not: must be val_accuracy or val_loss", graph.name));
+}
+
+void read_expectation(spec::Reader& root, const model::Graph& graph, ExperimentSpec& experiment) {
   if (!root.has("expect")) return root.ignore("expect");
   spec::Reader keys = root.group("expect", "the number this experiment should reach");
   Expectation& expect = experiment.expect.emplace();
-  keys.field("val_accuracy", expect.val_accuracy, spec::fraction,
-             "accuracy of the exactly quantized network at the end, as a fraction");
-  keys.field("tolerance", expect.tolerance, spec::between(0, 1), "how far below still counts as met");
+  read_expected_number(keys, graph, expect);
+  keys.field("tolerance", expect.tolerance, spec::between(0, 1),
+             "how far below still counts as met, of perplexity and loss which share of it above");
   keys.field("source", expect.source, "where the number comes from");
   keys.choice("status", expect.status, {"read", "remembered", "goal"},
               "whether the number was read in its source, is remembered, or is a goal of ours");
-  if (!keys.has("val_accuracy")) keys.mistake("val_accuracy", "is missing, must be a number in [0, 1]");
   keys.finish();
 }
 
@@ -260,7 +289,7 @@ ExperimentSpec read_experiment(spec::Document& document) {
     return experiment;
   }
   StageSpec whole = read_stage(root);
-  read_expectation(root, experiment);
+  read_expectation(root, whole.graph, experiment);
   root.ignore("stages");
   root.ignore("lab");
   root.finish();
@@ -271,7 +300,7 @@ ExperimentSpec read_experiment(spec::Document& document) {
     ExperimentSpec head;
     read_head(stage, head);
     experiment.stages.push_back(read_stage(stage));
-    read_expectation(stage, head);
+    read_expectation(stage, experiment.stages.back().graph, head);
     stage.finish();
     const Json resolved = without_surroundings(merged.resolved());
     check_stage(stage, experiment.resolved, resolved);
@@ -280,6 +309,10 @@ ExperimentSpec read_experiment(spec::Document& document) {
   if (count == 0) experiment.stages.push_back(std::move(whole));
   document.diagnostics().throw_if_any();
   return experiment;
+}
+
+bool Expectation::met(double reached) const {
+  return metric == "val_accuracy" ? reached >= value - tolerance : reached <= value * (1 + tolerance);
 }
 
 train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {

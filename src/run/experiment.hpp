@@ -58,10 +58,12 @@ struct StageSpec {
 
 /// The `expect:` section.
 struct Expectation {
-  double val_accuracy = 0;
-  double tolerance = 0.005;
+  std::string metric = "val_accuracy";  ///< or val_perplexity, val_loss
+  double value = 0;
+  double tolerance = 0.005;  ///< of an accuracy; of the others a share of the value
   std::string source;
   std::string status = "read";
+  bool met(double reached) const;
 };
 
 /// A lab in place of a network and its data.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "kernels/kernels.hpp"
@@ -31,25 +32,50 @@ std::int64_t total_multiply_accumulates(const engine::Engine& engine) {
   return total;
 }
 
+/// The row with the best number under `key`, the first of equals; nullptr without rows.
+const Json* best_row(const std::vector<Json>& rows, const char* key, bool lowest) {
+  const Json* best = nullptr;
+  for (const Json& row : rows)
+    if (best == nullptr || (lowest ? row[key] < (*best)[key] : row[key] > (*best)[key])) best = &row;
+  return best;
+}
+
 std::string percent(const Json& fraction) {
   return fraction.is_number() ? fmt::format("{:.2f} %", 100 * fraction.get<double>()) : "-";
 }
 
+std::string two_decimals(const Json& number) {
+  return number.is_number() ? fmt::format("{:.2f}", number.get<double>()) : "-";
+}
+
+/// "91.24 %", "perplexity 92.50", "loss 1.2680"
+std::string expected_text(const Json& expected) {
+  if (expected.contains("val_perplexity")) return "perplexity " + two_decimals(expected["val_perplexity"]);
+  if (expected.contains("val_loss")) return fmt::format("loss {:.4f}", expected["val_loss"].get<double>());
+  return percent(expected["val_accuracy"]);
+}
+
 }  // namespace
 
-Json epoch_row(const train::EpochRecord& record) {
+Json perplexity(const Json& loss) {
+  const double value = loss.is_number() ? std::exp(loss.get<double>()) : INFINITY;
+  return std::isfinite(value) ? Json(value) : Json();
+}
+
+Json epoch_row(const train::EpochRecord& record, bool language_model) {
   Json row;
   row["epoch"] = record.epoch;
   row["stage"] = record.stage;
   row["learning_rate"] = record.learning_rate;
-  row["train_loss"] = record.train_loss;
-  row["train_accuracy"] = record.train_accuracy;
-  row["val_loss"] = record.val_loss;
-  row["val_accuracy"] = record.val_accuracy;
-  row["quantized_val_loss"] = record.quantized_val_loss;
-  row["quantized_val_accuracy"] = record.quantized_val_accuracy;
-  row["float_val_loss"] = record.float_val_loss;
-  row["float_val_accuracy"] = record.float_val_accuracy;
+  const auto add = [&](const std::string& split, double loss, double accuracy) {
+    row[split + "_loss"] = loss;
+    if (language_model) row[split + "_perplexity"] = perplexity(loss);
+    row[split + "_accuracy"] = accuracy;
+  };
+  add("train", record.train_loss, record.train_accuracy);
+  add("val", record.val_loss, record.val_accuracy);
+  add("quantized_val", record.quantized_val_loss, record.quantized_val_accuracy);
+  add("float_val", record.float_val_loss, record.float_val_accuracy);
   if (record.traffic)
     row["traffic"] = {{"steps", record.traffic->steps},
                       {"sent_bytes", record.traffic->sent},
@@ -133,38 +159,38 @@ Json communication_section(const dist::WorkerSpec& workers, const std::vector<Js
   return section;
 }
 
-Json result_section(const std::string& status, const std::vector<Json>& rows, const Json& initial) {
+Json result_section(const std::string& status, const std::vector<Json>& rows, const Json& initial,
+                    bool language_model) {
   Json last = Json::object();  // diverged before the first epoch's end: nothing is known
   if (!rows.empty()) last = rows.back();
   if (!initial.is_null()) last = initial;
   Json result;
   result["status"] = status;
-  for (const char* key : {"train_loss", "train_accuracy", "val_loss", "val_accuracy", "quantized_val_loss",
-                          "quantized_val_accuracy", "float_val_loss", "float_val_accuracy"})
-    result[key] = last.value(key, Json());
-  Json best = last.value("val_accuracy", Json());
-  Json best_epoch = rows.empty() ? Json(0) : Json();
-  for (const Json& row : rows) {
-    const bool better = best_epoch.is_null() || row["val_accuracy"] > best;
-    if (!better) continue;
-    best = row["val_accuracy"];
-    best_epoch = row["epoch"];
+  for (const std::string split : {"train", "val", "quantized_val", "float_val"})
+    for (const char* kind : {"_loss", "_perplexity", "_accuracy"})
+      if (language_model || std::string_view(kind) != "_perplexity")
+        result[split + kind] = last.value(split + kind, Json());
+  const Json* best = best_row(rows, "val_accuracy", false);
+  result["best_val_accuracy"] = (best != nullptr ? *best : last).value("val_accuracy", Json());
+  if (language_model) {
+    best = best_row(rows, "val_loss", true);
+    result["best_val_perplexity"] = (best != nullptr ? *best : last).value("val_perplexity", Json());
   }
-  result["best_val_accuracy"] = best;
-  result["best_epoch"] = best_epoch;
+  result["best_epoch"] = best != nullptr ? (*best)["epoch"] : Json(0);
   result["epochs"] = rows.size();
   return result;
 }
 
-Json expected_section(const ExperimentSpec& experiment, const Json& accuracy) {
+Json expected_section(const ExperimentSpec& experiment, const Json& result) {
   if (!experiment.expect) return nullptr;
   const Expectation& expect = *experiment.expect;
   Json section;
-  section["val_accuracy"] = expect.val_accuracy;
+  section[expect.metric] = expect.value;
   section["tolerance"] = expect.tolerance;
   section["source"] = expect.source;
   section["status"] = expect.status;
-  section["met"] = accuracy.is_number() && accuracy.get<double>() >= expect.val_accuracy - expect.tolerance;
+  const Json reached = result.value("quantized_" + expect.metric, Json());
+  section["met"] = reached.is_number() && expect.met(reached.get<double>());
   return section;
 }
 
@@ -175,16 +201,19 @@ void add_machine(Json& timing) {
       {"qtrain", kVersion}, {"onednn", engine::onednn_version()}, {"compiler", __VERSION__}};
 }
 
-Json timing_document(const engine::Engine& engine, const train::Clock& clock, double seconds) {
-  const auto rate = [](std::int64_t images, double time) {
-    return images > 0 && time > 0 ? Json(static_cast<double>(images) / time) : Json();
+Json timing_document(const model::Graph& graph, const engine::Engine& engine, const train::Clock& clock,
+                     double seconds) {
+  const auto rate = [](std::int64_t targets, double time) {
+    return targets > 0 && time > 0 ? Json(static_cast<double>(targets) / time) : Json();
   };
   const double peak = measure_peak(engine.threads());
-  const Json train_rate = rate(clock.train_images, clock.train_seconds);
+  const Json train_rate = rate(clock.train_targets, clock.train_seconds);
+  const std::string per_second =
+      train::is_language_model(graph) ? "_tokens_per_second" : "_images_per_second";
   Json timing;
   timing["schema"] = 1;
-  timing["train_images_per_second"] = train_rate;
-  timing["eval_images_per_second"] = rate(clock.eval_images, clock.eval_seconds);
+  timing["train" + per_second] = train_rate;
+  timing["eval" + per_second] = rate(clock.eval_targets, clock.eval_seconds);
   timing["seconds"] = seconds;
   timing["train_seconds"] = clock.train_seconds;
   timing["eval_seconds"] = clock.eval_seconds;
@@ -194,8 +223,8 @@ Json timing_document(const engine::Engine& engine, const train::Clock& clock, do
   timing["isa"] = kernels::active().isa;
   timing["peak_multiply_adds_per_second"] = peak;
   // Backward takes as many multiply-adds to the inputs and as many to the weights as forward.
-  const double step_macs = 3 * static_cast<double>(total_multiply_accumulates(engine));
-  timing["share_of_peak"] = train_rate.is_null() ? Json() : Json(step_macs * train_rate.get<double>() / peak);
+  const double macs = 3 * static_cast<double>(total_multiply_accumulates(engine)) / graph.targets;
+  timing["share_of_peak"] = train_rate.is_null() ? Json() : Json(macs * train_rate.get<double>() / peak);
   add_machine(timing);
   timing["layers"] = Json::array();
   for (const engine::LayerInfo& layer : engine.layers()) {
@@ -210,7 +239,7 @@ Json timing_document(const engine::Engine& engine, const train::Clock& clock, do
 std::vector<std::string> result_table(const Json& metrics) {
   const Json& result = metrics["result"];
   std::vector<std::string> lines;
-  const auto row = [&lines](const char* name, const std::string& value) {
+  const auto row = [&lines](const std::string& name, const std::string& value) {
     lines.push_back(fmt::format("  {:<26}{}", name, value));
   };
   lines.push_back(metrics["name"].get<std::string>());
@@ -222,12 +251,16 @@ std::vector<std::string> result_table(const Json& metrics) {
       stand_in ? fmt::format("{} in place of {}", used, dataset["requested"].get<std::string>()) : used);
   row("epochs", result["epochs"].dump());
   if (result.contains("seeds")) row("seeds", result["seeds"].dump());
-  row("train accuracy", percent(result["train_accuracy"]));
-  row("val accuracy", percent(result["val_accuracy"]));
-  if (result.contains("val_accuracy_deviation"))
-    row("  standard deviation", percent(result["val_accuracy_deviation"]));
-  row("quantized val accuracy", percent(result["quantized_val_accuracy"]));
-  row("best val accuracy", percent(result["best_val_accuracy"]));
+  const auto rows_of = [&](const std::string& kind, std::string (*text)(const Json&)) {
+    row("train " + kind, text(result["train_" + kind]));
+    row("val " + kind, text(result["val_" + kind]));
+    const std::string deviation = "val_" + kind + "_deviation";
+    if (result.contains(deviation)) row("  standard deviation", text(result[deviation]));
+    row("quantized val " + kind, text(result["quantized_val_" + kind]));
+    row("best val " + kind, text(result["best_val_" + kind]));
+  };
+  if (result.contains("val_perplexity")) rows_of("perplexity", two_decimals);
+  rows_of("accuracy", percent);
   if (metrics.contains("communication"))
     for (const char* direction : {"sent", "received"}) {
       const Json& part = metrics["communication"][direction];
@@ -239,8 +272,8 @@ std::vector<std::string> result_table(const Json& metrics) {
   const Json& expected = metrics["expected"];
   if (expected.is_object())
     row("expected",
-        fmt::format("{}, {} ({})", percent(expected["val_accuracy"]),
-                    expected["met"].get<bool>() ? "met" : "not met", expected["source"].get<std::string>()));
+        fmt::format("{}, {} ({})", expected_text(expected), expected["met"].get<bool>() ? "met" : "not met",
+                    expected["source"].get<std::string>()));
   return lines;
 }
 

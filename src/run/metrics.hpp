@@ -12,8 +12,11 @@ namespace qtrain::run {
 
 using Json = nlohmann::ordered_json;
 
-/// One row of `.epochs` and one line of history.jsonl.
-Json epoch_row(const train::EpochRecord& record);
+/// exp(loss) of a loss in nats a token; null if that is no finite number.
+Json perplexity(const Json& loss);
+
+/// One row of `.epochs` and one line of history.jsonl. Language models have perplexities beside their losses.
+Json epoch_row(const train::EpochRecord& record, bool language_model);
 
 /// `.dataset`: what was asked for and what was used.
 Json dataset_section(const datasets::DatasetSpec& asked, const datasets::Loaded& loaded);
@@ -27,17 +30,21 @@ Json model_section(const model::Graph& graph, const engine::Engine& engine);
 Json communication_section(const dist::WorkerSpec& workers, const std::vector<Json>& rows);
 
 /// `.result` from `initial` (the evaluation of a last stage without epochs) if not null, else from the last
-/// row. `status` is "done" or "diverged".
-Json result_section(const std::string& status, const std::vector<Json>& rows, const Json& initial);
+/// row. `status` is "done" or "diverged". `best_epoch` has the highest val_accuracy, of a language model the
+/// lowest val_perplexity.
+Json result_section(const std::string& status, const std::vector<Json>& rows, const Json& initial,
+                    bool language_model);
 
-/// `.expected`: null without an expectation, else it and whether `accuracy` (a number or null) meets it.
-Json expected_section(const ExperimentSpec& experiment, const Json& accuracy);
+/// `.expected`: null without an expectation, else it and whether the exactly quantized network of `.result`
+/// meets it.
+Json expected_section(const ExperimentSpec& experiment, const Json& result);
 
 /// Adds host, cpu and versions.
 void add_machine(Json& timing);
 
 /// What timing.json holds of one run.
-Json timing_document(const engine::Engine& engine, const train::Clock& clock, double seconds);
+Json timing_document(const model::Graph& graph, const engine::Engine& engine, const train::Clock& clock,
+                     double seconds);
 
 /// The table shown at the end of a run, a line an entry.
 std::vector<std::string> result_table(const Json& metrics);

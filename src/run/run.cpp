@@ -98,6 +98,20 @@ int run_seed(Job& job, std::int64_t seed, const fs::path& path, Json& metrics) {
   }
 }
 
+/// The numbers of `.result` that several seeds have means of.
+std::vector<std::string> summarized_keys(const ExperimentSpec& experiment) {
+  std::vector<std::string> keys;
+  const bool language_model = train::is_language_model(experiment.stages.back().graph);
+  for (const char* kind : {"loss", "perplexity", "accuracy"})
+    for (const char* split : {"train", "val", "quantized_val", "best_val"}) {
+      std::string key = fmt::format("{}_{}", split, kind);
+      const bool expected = experiment.expect && key == "quantized_" + experiment.expect->metric;
+      if (key != "best_val_loss" && (language_model || expected || std::string_view(kind) == "accuracy"))
+        keys.push_back(std::move(key));
+    }
+  return keys;
+}
+
 /// metrics.json over several seeds: means and deviations of the numbers in `.result`, null where a run has
 /// none.
 Json summary(const ExperimentSpec& experiment, const std::vector<Json>& runs) {
@@ -105,13 +119,13 @@ Json summary(const ExperimentSpec& experiment, const std::vector<Json>& runs) {
   result["status"] = "done";
   for (const Json& run : runs)
     if (run["result"]["status"] != "done") result["status"] = run["result"]["status"];
-  for (const char* key : {"train_accuracy", "val_accuracy", "quantized_val_accuracy", "best_val_accuracy"}) {
+  for (const std::string& key : summarized_keys(experiment)) {
     std::vector<double> values;
     for (const Json& run : runs)
       if (run["result"][key].is_number()) values.push_back(run["result"][key]);
     const bool complete = values.size() == runs.size();
     result[key] = complete ? Json(mean(values)) : Json();
-    result[std::string(key) + "_deviation"] = complete ? Json(deviation(values)) : Json();
+    result[key + "_deviation"] = complete ? Json(deviation(values)) : Json();
   }
   result["epochs"] = runs.front()["result"]["epochs"];
   result["seeds"] = runs.size();
@@ -126,7 +140,7 @@ Json summary(const ExperimentSpec& experiment, const std::vector<Json>& runs) {
                                {"folder", fmt::format("s{}", experiment.seeds[i])},
                                {"result", runs[i]["result"]}});
   metrics["result"] = result;
-  metrics["expected"] = expected_section(experiment, result["quantized_val_accuracy"]);
+  metrics["expected"] = expected_section(experiment, result);
   return metrics;
 }
 

@@ -30,11 +30,12 @@ struct EvaluationRequest {
   std::string path;                    ///< of a checkpoint, the final weights of a run, or an exported file
   std::vector<std::string> overrides;  ///< laid over the spec in it
   std::string low_bit;                 ///< engine.low_bit; "": as in the spec
-  int batch = 0;                       ///< images a batch; 0: as in the spec
+  int batch = 0;                       ///< images or lanes a batch; 0: as in the spec
   bool json = false;
 };
 
-/// Evaluates the exactly quantized network on the test images and prints accuracy, loss and speed.
+/// Evaluates the exactly quantized network on the test data and prints accuracy, loss, of a language model
+/// perplexity, and speed.
 int evaluate_file(const EvaluationRequest& request);
 
 /// Writes the network of a checkpoint or final weights to `out`, its quantized weights packed.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <cmath>
 #include <csignal>
 
 #include "base/error.hpp"
@@ -35,7 +36,16 @@ Json metadata_json(const SafetensorsFile& file, const std::string& key) {
   return value;
 }
 
-std::string percent(double fraction) { return fmt::format("{:.2f} %", 100 * fraction); }
+std::string accuracies(const train::EpochRecord& record) {
+  const auto percent = [](double fraction) { return fmt::format("{:.2f} %", 100 * fraction); };
+  return fmt::format("train {:>7}  val {:>7}  quantized {:>7}", percent(record.train_accuracy),
+                     percent(record.val_accuracy), percent(record.quantized_val_accuracy));
+}
+
+std::string perplexities(const train::EpochRecord& record) {
+  return fmt::format("train ppl {:.2f}  val ppl {:.2f}  quantized ppl {:.2f}", std::exp(record.train_loss),
+                     std::exp(record.val_loss), std::exp(record.quantized_val_loss));
+}
 
 }  // namespace
 
@@ -49,6 +59,7 @@ Session::Session(const ExperimentSpec& experiment, std::int64_t seed, const data
       folder_(folder),
       transport_(transport),
       console_(console),
+      language_model_(train::is_language_model(experiment.stages.front().graph)),
       resolved_(resolved_for_seed(experiment, seed)) {}
 
 void Session::resume() {
@@ -64,7 +75,7 @@ void Session::resume() {
     if (other_count)
       console_.warn("going on with another number of workers: not the numbers of an uninterrupted run");
     if (metadata_json(checkpoint_, "dataset") != dataset_section(experiment_.stages.front().dataset, loaded_))
-      fail(ExitCode::data, "{} was trained on other images: use the same data set files",
+      fail(ExitCode::data, "{} was trained on other data: use the same data set files",
            (path_ / kCheckpoint).string());
     for (const Json& row : metadata_json(checkpoint_, "history")) history_.push_back(row);
     const Json clock = metadata_json(checkpoint_, "clock");
@@ -156,7 +167,7 @@ std::optional<int> Session::run_stage(train::Trainer& trainer, int stage) {
     if (!stopped && last_stage && experiment_.stages.back().train.epochs == 0) {
       const std::optional<train::EpochRecord> record = trainer.evaluate(watch);
       stopped = !record;
-      if (record) initial_ = epoch_row(*record);
+      if (record) initial_ = epoch_row(*record, language_model_);
       if (record) save_checkpoint(trainer);
     }
     if (stopped) {
@@ -180,7 +191,10 @@ std::optional<int> Session::run_stage(train::Trainer& trainer, int stage) {
 bool Session::after_batch(train::Trainer& trainer, const train::Progress& progress) {
   const int epochs = epochs_before(static_cast<int>(experiment_.stages.size()));
   const double done = progress.epoch - 1 + static_cast<double>(progress.batch) / progress.batches;
-  console_.progress(progress, epochs, (epochs - done) * loaded_.dataset.train.count);
+  const datasets::Dataset& data = loaded_.dataset;
+  const double targets =
+      language_model_ ? static_cast<double>(data.train_text.tokens.size()) : data.train.count;
+  console_.progress(progress, language_model_ ? "tokens" : "images", epochs, (epochs - done) * targets);
   if ((progress.requests & train::Requests::checkpoint) != 0) {
     save_checkpoint(trainer);
     console_.say(fmt::format("checkpoint written at epoch {}, batch {}", progress.epoch, progress.batch));
@@ -190,23 +204,23 @@ bool Session::after_batch(train::Trainer& trainer, const train::Progress& progre
 }
 
 void Session::finish_epoch(train::Trainer& trainer, const train::EpochRecord& record) {
-  history_.push_back(epoch_row(record));
+  history_.push_back(epoch_row(record, language_model_));
   if (folder_ != nullptr) folder_->append_history(history_.back());
   save_checkpoint(trainer);
   const int epochs = epochs_before(static_cast<int>(experiment_.stages.size()));
   const train::Clock& clock = trainer.clock();
   const double rate =
-      clock.train_seconds > 0 ? static_cast<double>(clock.train_images) / clock.train_seconds : 0;
+      clock.train_seconds > 0 ? static_cast<double>(clock.train_targets) / clock.train_seconds : 0;
   const double epoch_seconds = seconds() / static_cast<double>(history_.size());
-  console_.say(fmt::format(
-      "epoch {:>3}/{}  loss {:.4f}  train {:>7}  val {:>7}  quantized {:>7}  {:.0f} images/s  left {}",
-      record.epoch, epochs, record.train_loss, percent(record.train_accuracy), percent(record.val_accuracy),
-      percent(record.quantized_val_accuracy), rate, duration_text(epoch_seconds * (epochs - record.epoch))));
+  console_.say(fmt::format("epoch {:>3}/{}  loss {:.4f}  {}  {:.0f} {}/s  left {}", record.epoch, epochs,
+                           record.train_loss, language_model_ ? perplexities(record) : accuracies(record),
+                           rate, language_model_ ? "tokens" : "images",
+                           duration_text(epoch_seconds * (epochs - record.epoch))));
 }
 
 void Session::save_checkpoint(train::Trainer& trainer) {
   const train::Clock& clock = trainer.clock();
-  const Json times = {clock.train_seconds, clock.eval_seconds, clock.train_images, clock.eval_images,
+  const Json times = {clock.train_seconds, clock.eval_seconds, clock.train_targets, clock.eval_targets,
                       seconds()};
   SafetensorsFile file;
   file.tensors = trainer.save();
@@ -230,9 +244,9 @@ void Session::write_outputs(train::Trainer& trainer, const std::string& status, 
   const Json communication = communication_section(last.workers, history_);
   if (!communication.is_null()) metrics_["communication"] = communication;
   metrics_["epochs"] = history_;
-  metrics_["result"] = result_section(status, history_, initial_);
+  metrics_["result"] = result_section(status, history_, initial_, language_model_);
   if (!failure.is_null()) metrics_["result"]["failure"] = failure;
-  metrics_["expected"] = expected_section(experiment_, metrics_["result"]["quantized_val_accuracy"]);
+  metrics_["expected"] = expected_section(experiment_, metrics_["result"]);
   if (status == "done") {
     SafetensorsFile file;
     file.tensors = train::used_tensors(trainer.engine());
@@ -240,7 +254,7 @@ void Session::write_outputs(train::Trainer& trainer, const std::string& status, 
     save_safetensors(*folder_ / "final.safetensors", file);
   }
   write_whole(*folder_ / "timing.json",
-              indented_text(timing_document(trainer.engine(), trainer.clock(), seconds())));
+              indented_text(timing_document(last.graph, trainer.engine(), trainer.clock(), seconds())));
   write_whole(*folder_ / "metrics.json", indented_text(metrics_));
 }
 

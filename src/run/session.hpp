@@ -55,6 +55,7 @@ class Session {
   Folder* folder_;
   dist::Transport& transport_;
   Console& console_;
+  bool language_model_;
   Json resolved_;
   std::vector<Json> history_;
   SafetensorsFile checkpoint_;  ///< to be taken up; empty otherwise

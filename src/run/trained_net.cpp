@@ -96,6 +96,8 @@ TrainedNet::TrainedNet(const std::string& path, const std::vector<std::string>& 
   if (index < 0 || index > last)
     fail(ExitCode::data, "{} stands in stage {}, which its spec has not", path, index + 1);
   StageSpec& stage = experiment_.stages[narrow<std::size_t>(index)];
+  if (train::is_language_model(stage.graph))  // a text is read in as many lanes as in the run
+    stage.dataset.batch_size = training_stage(stage, experiment_.seed).options.batch;
   stage.workers = {};  // what workers had of their own does not matter any more
   stage_ = &stage;
   loaded_ = datasets::load(stage.dataset);

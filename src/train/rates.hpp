@@ -12,8 +12,8 @@ inline double mean(double sum, std::int64_t count) {
   return count > 0 ? sum / static_cast<double>(count) : 0;
 }
 
-inline double rate(std::int64_t images, double seconds) {
-  return seconds > 0 ? static_cast<double>(images) / seconds : 0;
+inline double rate(std::int64_t targets, double seconds) {
+  return seconds > 0 ? static_cast<double>(targets) / seconds : 0;
 }
 
 }  // namespace qtrain::train

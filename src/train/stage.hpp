@@ -9,6 +9,9 @@
 
 namespace qtrain::train {
 
+/// Whether samples are sequences of tokens, and targets therefore tokens.
+inline bool is_language_model(const model::Graph& graph) { return graph.input.size() == 1; }
+
 /// One stage of training, ready to run. What the pointers name must outlive the Trainer.
 struct Stage {
   const model::Graph* graph = nullptr;
@@ -20,7 +23,7 @@ struct Stage {
   const quant::GradientSpec* gradients = nullptr;
   const dist::WorkerSpec* workers = nullptr;
   dist::Transport* transport = nullptr;
-  const datasets::DatasetSpec* loader = nullptr;             ///< images a step, order, augmentation
+  const datasets::DatasetSpec* loader = nullptr;             ///< samples a step, order, augmentation
   std::function<bool(const engine::ParameterSlot&)> frozen;  ///< not moved by the optimizer; empty: none is
   std::function<bool(const engine::ParameterSlot&)>
       decays;                ///< has weight decay; empty: all but learned ones

@@ -15,6 +15,13 @@ void Trainer::Sums::add(const Sums& other) {
   count += other.count;
 }
 
+void Trainer::Validation::add(double loss) {
+  if (loss < lowest)
+    lowest = loss;
+  else
+    ++plateaus;
+}
+
 namespace {
 
 datasets::Part part_of(const Stage& stage) {
@@ -51,7 +58,7 @@ Trainer::Trainer(Stage stage, const datasets::Dataset& data)
       workers_(
           engine_, *stage_.transport, *stage_.workers, *stage_.gradients, stage_.frozen,
           [this](const auto& slot) { return weight_decay(slot, *stage_.optimizer, stage_.decays); },
-          stage_.options.seed),
+          stage_.options.seed, stage_.graph->targets),
       average_(stage_.average_decay),
       train_loader_(data, true, *stage_.loader, part_of(stage_)),
       test_loader_(data, false, evaluation_loader(stage_)) {
@@ -75,7 +82,8 @@ double Trainer::base_learning_rate() const {
 double Trainer::learning_rate(std::int64_t step) const {
   return base_learning_rate() * stage_.schedule->factor({.step = step,
                                                          .steps_per_epoch = train_loader_.batches_per_epoch(),
-                                                         .epochs = std::max(stage_.epochs, 1)});
+                                                         .epochs = std::max(stage_.epochs, 1),
+                                                         .plateaus = validation_.plateaus});
 }
 
 /// What the hooks of step `step` know. One context serves used, pulled and settled of the same step.
@@ -126,6 +134,7 @@ std::uint32_t Trainer::train_batch(const datasets::Batch& batch, const Asked& as
                              static_cast<std::size_t>(count)),
           count, loaded_);
     workers_.share_learned();
+    engine_.start_sequences(lanes());  // that pass was none of training
     average_.start(engine_.latents());
   }
   const Workers::Result result = workers_.train(batch, now, asked);
@@ -138,25 +147,32 @@ std::uint32_t Trainer::train_batch(const datasets::Batch& batch, const Asked& as
   return result.requests;
 }
 
+/// Some but not all batches of the epoch are done.
+bool Trainer::within_epoch() const {
+  return position_.batch > 0 && position_.batch < train_loader_.batches_per_epoch();
+}
+
 std::optional<EpochRecord> Trainer::run_epoch(const Watch& watch, const Asked& asked) {
   const int epoch = epoch_number();
   epoch_seconds_ = 0;
-  epoch_images_ = 0;
+  epoch_targets_ = 0;
+  if (position_.batch == 0) engine_.start_sequences(lanes());
   train_loader_.start({.seed = stage_.options.seed, .epoch = epoch - 1}, static_cast<int>(position_.batch));
   datasets::Batch batch;
   for (double started = seconds_now(); train_loader_.next(batch); started = seconds_now()) {
     const std::uint32_t requests = train_batch(batch, asked);
     const double seconds = seconds_now() - started;
     clock_.train_seconds += seconds;
-    clock_.train_images += batch.total;
+    const std::int64_t targets = std::int64_t{batch.total} * stage_.graph->targets;
+    clock_.train_targets += targets;
     epoch_seconds_ += seconds;
-    epoch_images_ += batch.total;
+    epoch_targets_ += targets;
     const Progress progress{.training = true,
                             .epoch = epoch,
                             .batch = static_cast<int>(position_.batch),
                             .batches = train_loader_.batches_per_epoch(),
                             .loss = mean(sums_.loss, sums_.count),
-                            .images_per_second = rate(epoch_images_, epoch_seconds_),
+                            .targets_per_second = rate(epoch_targets_, epoch_seconds_),
                             .requests = requests};
     if (!watch(progress)) return std::nullopt;
   }
@@ -167,7 +183,7 @@ std::optional<EpochRecord> Trainer::run_epoch(const Watch& watch, const Asked& a
   record.train_loss = mean(sums_.loss, sums_.count);
   record.train_accuracy = mean(static_cast<double>(sums_.correct), sums_.count);
   if (workers_.exchanges()) record.traffic = traffic_;
-  if (!evaluate_into(record, watch)) return std::nullopt;
+  if (!validate(record, watch)) return std::nullopt;
   ++position_.epoch;
   position_.batch = 0;
   sums_ = {};
@@ -178,8 +194,8 @@ std::optional<EpochRecord> Trainer::run_epoch(const Watch& watch, const Asked& a
 void Trainer::add_to_clock(const Clock& earlier) {
   clock_.train_seconds += earlier.train_seconds;
   clock_.eval_seconds += earlier.eval_seconds;
-  clock_.train_images += earlier.train_images;
-  clock_.eval_images += earlier.eval_images;
+  clock_.train_targets += earlier.train_targets;
+  clock_.eval_targets += earlier.eval_targets;
 }
 
 }  // namespace qtrain::train

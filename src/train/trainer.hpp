@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,7 +19,8 @@
 
 namespace qtrain::train {
 
-/// One epoch's numbers; losses are means over images, accuracies fractions.
+/// One epoch's numbers; losses are means over targets (images, or the tokens of a text), accuracies
+/// fractions.
 struct EpochRecord {
   int epoch = 0;             ///< from 1, over all stages
   int stage = 0;             ///< from 1
@@ -42,8 +44,8 @@ struct Progress {
   int epoch = 0;         ///< from 1, over all stages
   int batch = 0;         ///< done
   int batches = 0;
-  double loss = 0;  ///< mean over the images so far
-  double images_per_second = 0;
+  double loss = 0;  ///< mean over the targets so far
+  double targets_per_second = 0;
   std::uint32_t requests = 0;  ///< Requests of any process, when training
 };
 
@@ -51,10 +53,10 @@ struct Progress {
 /// saved.
 using Watch = std::function<bool(const Progress&)>;
 
-/// Wall-clock seconds and images, over all starts of a run.
+/// Wall-clock seconds and targets (images, or the tokens of a text), over all starts of a run.
 struct Clock {
   double train_seconds = 0, eval_seconds = 0;
-  std::int64_t train_images = 0, eval_images = 0;
+  std::int64_t train_targets = 0, eval_targets = 0;
 };
 
 /// A loss that is no finite number: where and when. Its exit code is `diverged`.
@@ -82,14 +84,16 @@ class Trainer {
   /// Goes on to the end of the epoch; empty if `watch` asked to stop. Throws Diverged. Of several processes
   /// those without latents get a record without evaluation.
   std::optional<EpochRecord> run_epoch(const Watch& watch, const Asked& asked = {});
-  /// Evaluates the state as it is; only the validation fields are set. Empty if `watch` asked to stop.
+  /// Evaluates the state as it is, between two epochs; only the validation fields are set. Empty if `watch`
+  /// asked to stop.
   std::optional<EpochRecord> evaluate(const Watch& watch);
   /// Ends training: the averages, if there are any, become the latents, and the exactly quantized weights
   /// w* = F(u) the used ones.
   void finalize();
 
   /// Everything that the rest of training depends on: latents under their parameter names, optimizer state,
-  /// running statistics, methods' own state, position within the epoch and its sums.
+  /// running statistics, methods' own state, position within the epoch and its sums; within an epoch what
+  /// recurrent layers carry.
   std::vector<NamedTensor> save();
   /// Takes back what save() gave for the same stage. An Error (data) says what does not fit.
   void restore(const SafetensorsFile& file);
@@ -104,6 +108,12 @@ class Trainer {
     std::int64_t batch = 0;  ///< next, in the epoch
     std::int64_t step = 0;   ///< optimizer steps done in this stage
   };
+  /// The validation losses of the stage so far.
+  struct Validation {
+    double lowest = std::numeric_limits<double>::infinity();
+    std::int64_t plateaus = 0;  ///< epochs whose loss was not below the lowest before
+    void add(double loss);
+  };
   struct Sums {
     double loss = 0;
     std::int64_t correct = 0, count = 0;
@@ -116,6 +126,9 @@ class Trainer {
   quant::WeightContext evaluation_context() const;
   std::uint32_t train_batch(const datasets::Batch& batch, const Asked& asked);
   void update(const datasets::Batch& batch, const quant::WeightContext& now);
+  bool validate(EpochRecord& record, const Watch& watch);
+  bool within_epoch() const;
+  int lanes() const { return stage_.loader->batch_size; }  ///< samples of a whole batch, of all workers
   bool evaluate_pass(const Watch& watch, Sums& sums, bool must_be_finite);
   bool evaluate_into(EpochRecord& record, const Watch& watch);
   bool evaluate_latents(EpochRecord& record, const Watch& watch);
@@ -134,10 +147,11 @@ class Trainer {
   std::vector<int> loaded_;  ///< slots of learned values that start_from found
   Position position_;
   Sums sums_;
+  Validation validation_;
   dist::Traffic traffic_;  ///< of the epoch so far
   Clock clock_;
   double epoch_seconds_ = 0;  ///< of this epoch in this session, for the rate shown
-  std::int64_t epoch_images_ = 0;
+  std::int64_t epoch_targets_ = 0;
 };
 
 }  // namespace qtrain::train

@@ -1,4 +1,5 @@
 // How a trainer evaluates: with the weights of training, their float copy, and the exactly quantized ones.
+#include <limits>
 #include <utility>
 
 #include "train/rates.hpp"
@@ -28,6 +29,21 @@ std::optional<EpochRecord> Trainer::evaluate(const Watch& watch) {
   EpochRecord record;
   if (!evaluate_into(record, watch)) return std::nullopt;
   return record;
+}
+
+/// Evaluates at the end of an epoch, of whose loss every process learns.
+bool Trainer::validate(EpochRecord& record, const Watch& watch) {
+  double loss = std::numeric_limits<double>::quiet_NaN();
+  try {
+    if (!evaluate_into(record, watch)) return false;
+  } catch (const Diverged&) {
+    workers_.share_validation(loss);
+    throw;
+  }
+  loss = record.val_loss;
+  workers_.share_validation(loss);
+  validation_.add(loss);
+  return true;
 }
 
 /// With the averages in place of the latents, if they are kept; the weights in use after it are again those
@@ -83,10 +99,11 @@ std::vector<float> Trainer::quantized_used() const {
 }
 
 /// A copy that is only looked at may overflow; the weights that training uses may not. Processes share the
-/// batches, unless one of them has all the weights.
+/// batches, unless one of them has all the weights, or batches of a text go on where those before ended.
 bool Trainer::evaluate_pass(const Watch& watch, Sums& sums, bool must_be_finite) {
   dist::Transport& transport = *stage_.transport;
-  const bool shared = !transport.alone() && stage_.workers->protocol == dist::Protocol::all_reduce;
+  const bool shared = !transport.alone() && stage_.workers->protocol == dist::Protocol::all_reduce &&
+                      !is_language_model(*stage_.graph);
   const int batches = test_loader_.batches_per_epoch(), processes = shared ? transport.workers() : 1;
   const int process = shared ? transport.first() : 0;
   const int first = datasets::part_begin(batches, process, processes);
@@ -96,6 +113,7 @@ bool Trainer::evaluate_pass(const Watch& watch, Sums& sums, bool must_be_finite)
   std::string broken;
   datasets::Batch batch;
   Sums seen;
+  engine_.start_sequences(stage_.options.batch);
   test_loader_.start({.seed = stage_.options.seed, .epoch = 0}, first);
   const double pass_started = seconds_now();
   double started = pass_started;
@@ -107,13 +125,13 @@ bool Trainer::evaluate_pass(const Watch& watch, Sums& sums, bool must_be_finite)
                                                                     result.count};
     seen.add(results[static_cast<std::size_t>(process * row + b - first)]);
     clock_.eval_seconds += seconds_now() - started;
-    clock_.eval_images += batch.count;
+    clock_.eval_targets += std::int64_t{batch.count} * stage_.graph->targets;
     const Progress progress{.training = false,
                             .epoch = epoch_number(),
                             .batch = b + 1,
                             .batches = batches,
                             .loss = mean(seen.loss, seen.count),
-                            .images_per_second = rate(seen.count, seconds_now() - pass_started)};
+                            .targets_per_second = rate(seen.count, seconds_now() - pass_started)};
     if (!watch(progress) && transport.alone()) return false;
   }
   if (shared) {

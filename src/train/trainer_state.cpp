@@ -14,6 +14,9 @@ namespace {
 constexpr const char* kPosition = "trainer/position";
 constexpr const char* kLoss = "trainer/loss";  // sum of the epoch so far
 constexpr std::size_t kPositionSize = 11;
+// Of validation, only for schedules that want it.
+constexpr const char* kLowest = "trainer/lowest_loss";
+constexpr const char* kPlateaus = "trainer/plateaus";
 
 std::string state_name(const engine::ParameterSlot& slot, std::size_t index) {
   return "method/" + slot.name + "/" + std::to_string(index);
@@ -41,6 +44,12 @@ std::vector<NamedTensor> Trainer::save() {
       tensors.push_back(flat_tensor(state_name(slot, i), states[i]));
   }
   std::ranges::move(workers_.save(), std::back_inserter(tensors));
+  if (within_epoch()) std::ranges::move(workers_.save_carried(lanes()), std::back_inserter(tensors));
+  if (stage_.schedule->schedule->wants_validation()) {
+    tensors.push_back(NamedTensor::of(kLowest, {1}, std::span<const double>(&validation_.lowest, 1)));
+    tensors.push_back(
+        NamedTensor::of(kPlateaus, {1}, std::span<const std::int64_t>(&validation_.plateaus, 1)));
+  }
   const std::array<std::int64_t, kPositionSize> position = {stage_.index,
                                                             position_.epoch,
                                                             position_.batch,
@@ -84,6 +93,10 @@ void Trainer::restore(const SafetensorsFile& file) {
          position[1], position[2], position[3]);
   // Steps are counted anew: another number of workers may make other batches of an epoch.
   position_ = {.epoch = position[1], .batch = position[2], .step = position[1] * batches + position[2]};
+  if (within_epoch()) workers_.restore_carried(file, lanes());
+  if (stage_.schedule->schedule->wants_validation())
+    validation_ = {.lowest = checkpoint_tensor(file, kLowest, 1).doubles()[0],
+                   .plateaus = checkpoint_tensor(file, kPlateaus, 1).integers()[0]};
   traffic_ = {.steps = position[6],
               .sent = position[7],
               .sent_in_floats = position[8],

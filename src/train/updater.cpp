@@ -32,9 +32,11 @@ Updater::Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer, 
                        .weight_decay = decay,
                        .slots = {}});
   }
-  for (Run& run : runs_)
+  for (Run& run : runs_) {
     for (AlignedBuffer<float>& array : state_)
       run.slots.push_back(array.span().subspan(run.offset, run.size));
+    gradients_.push_back(engine.gradients().subspan(run.offset, run.size));
+  }
 }
 
 void Updater::step(double learning_rate, std::int64_t step) {
@@ -44,12 +46,13 @@ void Updater::step(double learning_rate, std::int64_t step) {
     const auto limit = static_cast<float>(slot.gradient_limit);
     for (float& g : gradients.subspan(slot.offset, slot.size)) g = std::clamp(g, -limit, limit);
   }
-  for (const Run& run : runs_)
-    optimizer_.rule->update({.u = engine_.latents().subspan(run.offset, run.size),
-                             .g = gradients.subspan(run.offset, run.size),
-                             .slots = run.slots,
-                             .learning_rate = learning_rate * run.rate_factor,
-                             .weight_decay = run.weight_decay,
+  optim::clip_gradient(optimizer_, gradients_);
+  for (std::size_t i = 0; i < runs_.size(); ++i)
+    optimizer_.rule->update({.u = engine_.latents().subspan(runs_[i].offset, runs_[i].size),
+                             .g = gradients_[i],
+                             .slots = runs_[i].slots,
+                             .learning_rate = learning_rate * runs_[i].rate_factor,
+                             .weight_decay = runs_[i].weight_decay,
                              .step = step});
 }
 

@@ -28,7 +28,8 @@ class Updater {
   Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer, const Choice& frozen = {},
           const Choice& decays = {});
 
-  /// One step with the engine's gradients (those of learned values are clamped in place). `step` is 0-based.
+  /// One step with the engine's gradients, cut in place: those of learned values to their limits, then all
+  /// that the optimizer moves by optim::clip_gradient. `step` is 0-based.
   void step(double learning_rate, std::int64_t step);
   /// The optimizer's second moments, one per latent; empty if it keeps none.
   std::span<const float> second_moment() const;
@@ -50,6 +51,7 @@ class Updater {
   std::vector<std::string> names_;
   std::vector<AlignedBuffer<float>> state_;
   std::vector<Run> runs_;
+  std::vector<std::span<float>> gradients_;  ///< of each run
 };
 
 }  // namespace qtrain::train

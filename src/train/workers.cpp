@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "base/cast.hpp"
@@ -36,17 +37,21 @@ std::size_t rows_of(const engine::ParameterSlot& slot) { return narrow<std::size
 
 std::string worker_name(int worker, const char* what) { return fmt::format("worker{}/{}", worker, what); }
 
+std::string carried_name(const engine::CarriedSlot& slot) { return "carried/" + slot.name; }
+
 }  // namespace
 
 Workers::Workers(engine::Engine& engine, dist::Transport& transport, const dist::WorkerSpec& spec,
                  const quant::GradientSpec& gradients,
                  const std::function<bool(const engine::ParameterSlot&)>& frozen,
-                 const std::function<double(const engine::ParameterSlot&)>& decay, std::uint64_t seed)
+                 const std::function<double(const engine::ParameterSlot&)>& decay, std::uint64_t seed,
+                 int targets)
     : engine_(engine),
       transport_(transport),
       spec_(spec),
       reports_(narrow<std::size_t>(spec.count)),
-      images_(narrow<std::size_t>(spec.count)) {
+      targets_(narrow<std::size_t>(spec.count)),
+      targets_of_sample_(narrow<std::size_t>(targets)) {
   if (spec.count > 1 || gradients.make.exchanged)
     exchange_ = std::make_unique<dist::Exchange>(transport, exchanged_tensors(engine, gradients, frozen),
                                                  gradients, spec.protocol, seed);
@@ -136,7 +141,8 @@ void Workers::run_worker(int worker, const datasets::Batch& batch, std::string& 
   const auto skipped = narrow<std::size_t>(begin - batch.first);
   const std::size_t image = batch.count > 0 ? batch.images.size() / narrow<std::size_t>(batch.count) : 0;
   const auto images = batch.images.subspan(skipped * image, narrow<std::size_t>(count) * image);
-  const auto labels = batch.labels.subspan(skipped, narrow<std::size_t>(count));
+  const auto labels =
+      batch.labels.subspan(skipped * targets_of_sample_, narrow<std::size_t>(count) * targets_of_sample_);
   Report& report = reports_[narrow<std::size_t>(number)];
   report = {};
   if (count > 0) {
@@ -161,6 +167,14 @@ std::string Workers::first_broken(std::string mine) {
   return {};
 }
 
+void Workers::share_validation(double& loss) {
+  if (spec_.protocol != dist::Protocol::parameter_server) return;
+  transport_.broadcast(std::as_writable_bytes(std::span(&loss, 1)));
+  if (std::isnan(loss) && !transport_.leads())
+    throw dist::CommonError(ExitCode::diverged,
+                            "the server's training diverged, see the message of worker 0");
+}
+
 Workers::Result Workers::train(const datasets::Batch& batch, const quant::WeightContext& context,
                                const Asked& asked) {
   Result result;
@@ -176,11 +190,11 @@ Workers::Result Workers::train(const datasets::Batch& batch, const quant::Weight
     result.batch.count += report.count;
     result.requests |= report.requests;
     whole = whole && report.broken == 0;
-    images_[worker] = report.count;
+    targets_[worker] = report.count;
   }
   if (!whole) result.broken = first_broken(std::move(broken));
   if (!whole || !exchange_) return result;
-  exchange_->run(images_, context.learning_rate, context.step, engine_.pool());
+  exchange_->run(targets_, context.learning_rate, context.step, engine_.pool());
   traffic_.add(exchange_->traffic());
   return result;
 }
@@ -236,6 +250,37 @@ void Workers::restore(const SafetensorsFile& file) {
     const std::size_t size = exchange_->memory_of_worker();
     restore_floats(file, name, exchange_->memory().subspan(narrow<std::size_t>(worker) * size, size));
   }
+}
+
+std::vector<NamedTensor> Workers::save_carried(int lanes) {
+  std::vector<NamedTensor> tensors;
+  const auto begin = [&](int worker) {
+    return narrow<std::size_t>(datasets::part_begin(lanes, worker, spec_.count));
+  };
+  const std::size_t workers = reports_.size();
+  const std::size_t longest = (narrow<std::size_t>(lanes) + workers - 1) / workers;  // lanes of a worker
+  for (const engine::CarriedSlot& slot : engine_.carried()) {
+    const std::size_t size = slot.values.size() / narrow<std::size_t>(lanes);  // of a lane
+    std::vector<float> rows(workers * longest * size), all(slot.values.size());
+    const auto row = [&](int worker) {
+      return std::span(rows).subspan(narrow<std::size_t>(worker) * longest * size,
+                                     (begin(worker + 1) - begin(worker)) * size);
+    };
+    for (int worker = transport_.first(); worker < transport_.first() + transport_.local(); ++worker)
+      std::ranges::copy(slot.values.subspan(begin(worker) * size, row(worker).size()), row(worker).begin());
+    transport_.gather(std::as_writable_bytes(std::span(rows)));
+    for (int worker = 0; worker < spec_.count; ++worker)
+      std::ranges::copy(row(worker), std::span(all).subspan(begin(worker) * size).begin());
+    tensors.push_back(NamedTensor::of(carried_name(slot), {lanes, narrow<std::int64_t>(size)},
+                                      std::span<const float>(all)));
+  }
+  return tensors;
+}
+
+void Workers::restore_carried(const SafetensorsFile& file, int lanes) {
+  engine_.start_sequences(lanes);
+  for (const engine::CarriedSlot& slot : engine_.carried())
+    restore_floats(file, carried_name(slot), slot.values);
 }
 
 }  // namespace qtrain::train

@@ -21,7 +21,7 @@ struct Requests {
 /// What is asked of this process now.
 using Asked = std::function<std::uint32_t()>;
 
-/// The part of a step that workers share: each one's forward and backward pass on its images, then the
+/// The part of a step that workers share: each one's forward and backward pass on its samples, then the
 /// exchange of gradients. The workers of this process take turns on one engine; batches are normalised worker
 /// by worker, and each worker has running statistics of its own.
 class Workers {
@@ -32,12 +32,13 @@ class Workers {
     std::string broken;  ///< where a number was first not finite; empty if none was
   };
 
-  /// What is given must outlive it. Slots for which `frozen` is true are not exchanged. Where gradients are
-  /// to hold weight decay, `decay` tells each slot's.
+  /// What is given must outlive it. A sample has `targets` labels. Slots for which `frozen` is true are not
+  /// exchanged. Where gradients are to hold weight decay, `decay` tells each slot's.
   Workers(engine::Engine& engine, dist::Transport& transport, const dist::WorkerSpec& spec,
           const quant::GradientSpec& gradients,
           const std::function<bool(const engine::ParameterSlot&)>& frozen,
-          const std::function<double(const engine::ParameterSlot&)>& decay, std::uint64_t seed);
+          const std::function<double(const engine::ParameterSlot&)>& decay, std::uint64_t seed,
+          int targets = 1);
 
   /// Every worker starts from the engine's running statistics.
   void take_statistics();
@@ -56,6 +57,9 @@ class Workers {
   void gather_statistics();
   /// The place that the first process with one found broken; "" if none did.
   std::string first_broken(std::string mine);
+  /// The validation loss that a server found, to its workers elsewhere; NaN tells them that training cannot
+  /// go on.
+  void share_validation(double& loss);
 
   /// Whether anything is exchanged, and the bytes of the steps since the last call.
   bool exchanges() const { return exchange_ != nullptr; }
@@ -65,6 +69,11 @@ class Workers {
   std::vector<NamedTensor> save();
   /// Workers that the file does not know start as new ones.
   void restore(const SafetensorsFile& file);
+  /// What recurrent layers carry, of all `lanes` samples of a batch. Every process must call it; the leading
+  /// one has the tensors.
+  std::vector<NamedTensor> save_carried(int lanes);
+  /// Begins sequences and lets them go on from there.
+  void restore_carried(const SafetensorsFile& file, int lanes);
 
  private:
   struct Report {
@@ -83,7 +92,8 @@ class Workers {
   std::unique_ptr<dist::Exchange> exchange_;
   std::vector<std::pair<const engine::ParameterSlot*, float>> decays_;
   std::vector<Report> reports_;  ///< [worker]
-  std::vector<int> images_;      ///< [worker], of the step
+  std::vector<int> targets_;     ///< [worker], of the step
+  std::size_t targets_of_sample_;
   std::size_t statistics_size_ = 0;
   std::vector<float> statistics_;      ///< [worker of this process]; empty for one worker
   std::vector<std::byte> message_;     ///< with a server's weights

@@ -26,6 +26,11 @@ compare_transports() {
   compare_transports 2 workers.protocol=parameter_server quantize.weights.method=lab quantize.gradients.method=terngrad
   compare_transports 3 workers.protocol=parameter_server quantize.gradients.method=sign_sgd workers.batch_norm=first
   compare_transports 2 quantize.gradients.method=ef_sign_sgd workers.sharding=fixed workers.batch=each
+  for protocol in all_reduce parameter_server; do
+    compare_transports 3 workers.protocol=$protocol quantize.gradients.method=signum train.schedule.name=plateau \
+      "train.optimizer={name: sgd, learning_rate: 1, clip_norm: 0.5}" train.epochs=6
+    [ "$(grep -o '"learning_rate": [^,]*' several/history.jsonl | sort -u | wc -l)" -gt 2 ]
+  done
   compare_transports 2 "quantize.gradients={method: dorefa, bits: 4}" \
     "quantize.activations={quantizer: lsq, bits: 2, ste: identity}"
 }

@@ -128,6 +128,18 @@ TEST_CASE("the average loss, its rows, and patience") {
   CHECK(stopped.rows.back()["step"] == stopped.result["steps"]);
 }
 
+TEST_CASE("linear_regression: the optimizer's clipping holds here too") {
+  const auto last_loss = [](const std::string& optimizer, int steps) {
+    const LabRun run =
+        run_one("{name: linear_regression, weights: {method: none}, dimensions: [16], steps: " +
+                std::to_string(steps) + ", optimizer: {name: sgd, " + optimizer + "}}");
+    return run.rows.back()["population_loss"].get<double>();
+  };
+  CHECK(last_loss("clip_norm: 1.0e-20", 50) == last_loss("clip_norm: 1.0e-20", 1));
+  CHECK(last_loss("clip_value: 1.0e-20", 50) == last_loss("clip_value: 1.0e-20", 1));
+  CHECK(last_loss("learning_rate: 0.5", 50) < 0.9 * last_loss("learning_rate: 0.5", 1));
+}
+
 TEST_CASE("linear_regression: mistakes") {
   const auto mistakes = [](const std::string& keys) {
     return mistakes_of<LabSpec>("{name: linear_regression, " + keys + "}");
@@ -135,6 +147,8 @@ TEST_CASE("linear_regression: mistakes") {
   CHECK(mistakes("optimizer: {name: sgd}").find("keeps no second moment") != std::string::npos);
   CHECK(mistakes("optimizer: {name: sgd}, weights: {method: none}").empty());
   CHECK(mistakes("optimizer: {name: adam}").empty());
+  CHECK(mistakes("schedule: {name: plateau}")
+            .find("schedule: is plateau, which goes by the loss on validation") != std::string::npos);
   CHECK(mistakes("weights: {method: qil}").find("learns values of its own") != std::string::npos);
   CHECK(mistakes("weights: {method: lab, clp: 1}").find("weights.clp: unknown key, did you mean 'clip'?") !=
         std::string::npos);

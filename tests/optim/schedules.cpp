@@ -72,6 +72,24 @@ TEST_CASE("inverse_sqrt: by step") {
   CHECK(factor_at("name: inverse_sqrt", 99) == about(0.1));
 }
 
+TEST_CASE("plateau: divided once for each epoch without a new lowest loss; no other schedule looks at them") {
+  const auto factor = [](const std::string& keys, std::int64_t plateaus, std::int64_t step = 35) {
+    return read_spec<ScheduleSpec>(keys).factor(
+        {.step = step, .steps_per_epoch = kStepsPerEpoch, .epochs = 100, .plateaus = plateaus});
+  };
+  CHECK(factor("name: plateau", 0) == 1);
+  CHECK(factor("name: plateau", 1) == about(1 / 1.2));
+  CHECK(factor("name: plateau", 3) == about(1 / (1.2 * 1.2 * 1.2)));
+  CHECK(factor("{name: plateau, divisor: 4}", 2) == 0.0625);
+  CHECK(factor("{name: plateau, divisor: 4, warmup_epochs: 1}", 1, 4) == about(0.5 * 0.25));
+  for (const ScheduleEntry& entry : schedules()) {
+    const std::string keys = std::string("name: ") + entry.name;
+    const bool looks = read_spec<ScheduleSpec>(keys).schedule->wants_validation();
+    CHECK_MESSAGE((factor(keys, 2) == factor(keys, 0)) != looks, keys);
+    CHECK(looks == (keys == "name: plateau"));
+  }
+}
+
 TEST_CASE("warm-up: linear, its last step whole, times the schedule") {
   CHECK(factor_at("warmup_epochs: 2", 0) == about(0.05));
   CHECK(factor_at("warmup_epochs: 2", 9) == about(0.5));

@@ -25,6 +25,8 @@ TEST_CASE("optimizer spec: defaults and values") {
   const auto adam = read_spec<OptimizerSpec>("{name: adam, learning_rate: 0.002, weight_decay: 1.0e-4}");
   CHECK(adam.learning_rate == 0.002);
   CHECK(adam.weight_decay == 1e-4);
+  CHECK(spec.clip_norm == 0);
+  CHECK(spec.clip_value == 0);
 }
 
 TEST_CASE("optimizer spec: mistakes are located, with suggestions") {
@@ -34,6 +36,8 @@ TEST_CASE("optimizer spec: mistakes are located, with suggestions") {
   CHECK(contains(mistakes_of<OptimizerSpec>("momentum: 1"), "test.yaml:1:11: momentum: is 1"));
   CHECK(contains(mistakes_of<OptimizerSpec>("{name: adam, beta2: 1}"), "beta2: is 1"));
   CHECK(contains(mistakes_of<OptimizerSpec>("learning_rate: 0"), "must be a number > 0"));
+  CHECK(contains(mistakes_of<OptimizerSpec>("clip_norm: -0.25"), "clip_norm: is -0.25"));
+  CHECK(contains(mistakes_of<OptimizerSpec>("clip_value: -1"), "clip_value: is -1"));
   CHECK(contains(mistakes_of<OptimizerSpec>("{momentum: 0, nesterov: true}"),
                  "nesterov: is true, but needs momentum > 0"));
 }
@@ -44,6 +48,7 @@ TEST_CASE("schedule spec: mistakes are located, with suggestions") {
   CHECK(contains(mistakes_of<ScheduleSpec>("{name: step, every: 0}"), "every: is 0"));
   CHECK(contains(mistakes_of<ScheduleSpec>("{name: multistep, milestones: [80, 40]}"),
                  "milestones: does not rise"));
+  CHECK(contains(mistakes_of<ScheduleSpec>("{name: plateau, divisor: 1}"), "must be a number > 1"));
   CHECK(contains(mistakes_of<ScheduleSpec>("warmup_epochs: -1"), "warmup_epochs: is -1"));
 }
 

@@ -113,6 +113,24 @@ TEST_CASE("the resolved spec reads back to itself and leaves out what changes no
   CHECK(compact_text(read(text).resolved) == text);
 }
 
+TEST_CASE("what is expected: one of accuracy, perplexity and loss, perplexity of language models alone") {
+  const auto expectation = [](const std::string& keys) { return *read("expect: " + keys).expect; };
+  CHECK(expectation("{val_accuracy: 0.5}").metric == "val_accuracy");
+  CHECK(expectation("{val_accuracy: 0.5}").value == 0.5);
+  CHECK(expectation("{val_loss: 1.25, tolerance: 0.02}").metric == "val_loss");
+  const Json resolved = read("expect: {val_loss: 1.25}").resolved["expect"];
+  CHECK(resolved["val_loss"] == 1.25);
+  CHECK_FALSE(resolved.contains("val_accuracy"));
+  CHECK_FALSE(resolved.contains("val_perplexity"));
+  CHECK(holds(mistakes("expect: {val_accuracy: 0.5, val_loss: 1}"),
+              "t.yaml:1:39: expect.val_loss: stands beside val_accuracy"));
+  CHECK(holds(mistakes("expect: {val_perplexity: 92.5}"),
+              "t.yaml:1:26: expect.val_perplexity: is of language models, which resnet20 is not"));
+  CHECK(holds(mistakes("expect: {val_perplexity: 0.5}"), "expect.val_perplexity: is 0.5"));
+  CHECK(holds(mistakes("expect: {val_loss: -1}"), "expect.val_loss: is -1"));
+  CHECK(holds(mistakes("expect: {source: x}"), "expect.val_accuracy: is missing"));
+}
+
 TEST_CASE("the hash follows what decides the numbers, and only that") {
   const auto hash = [](const std::vector<std::string>& overrides) {
     return spec_hash(read("{}", overrides).resolved);

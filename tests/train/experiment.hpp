@@ -32,7 +32,8 @@ struct Experiment {
     spec::Reader root = document.root();
     dataset.read(root.group("dataset", ""));
     loaded = datasets::load(dataset);
-    graph = model.read(root.group("model", ""), dataset.sample_shape(*datasets::find(dataset.name)), 10);
+    const datasets::Entry& entry = *datasets::find(dataset.name);
+    graph = model.read(root.group("model", ""), dataset.sample_shape(entry), entry.classes);
     weights.read(root.group("weights", ""));
     activations.read(root.group("activations", ""));
     gradients.read(root.group("gradients", ""));
