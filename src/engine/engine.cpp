@@ -4,80 +4,10 @@
 #include <cmath>
 
 #include "base/cast.hpp"
-#include "engine/compile.hpp"
+#include "engine/engine_impl.hpp"
 #include "kernels/kernels.hpp"
 
 namespace qtrain::engine {
-
-struct Engine::Impl {
-  Impl(const model::Graph& model_graph, const Quantization& quantization, const Loss& loss,
-       const Options& engine_options)
-      : graph(model_graph),
-        options(engine_options),
-        parameters(graph, quantization, engine_options.seed),
-        machine(engine_options.threads, engine_options.poison),
-        shared{.graph = graph,
-               .shapes = model::infer_shapes(graph),
-               .loss = loss,
-               .seed = engine_options.seed,
-               .threads = engine_options.threads,
-               .low_bit = engine_options.low_bit,
-               .precision = engine_options.precision,
-               .keep_statistics = engine_options.keep_statistics,
-               .shards = (engine_options.batch + engine_options.shard - 1) / engine_options.shard,
-               .parameters = parameters,
-               .machine = machine} {
-    shared.losses.resize(static_cast<std::size_t>(shared.shards));
-    summands.resize(shared.losses.size());
-    make_units(quantization);
-    if (quantization.propagated) shared.propagated = quantization.propagated();
-    training = compile(shared, std::min(options.shard, options.batch), Mode::training);
-    list_statistics();
-  }
-
-  void make_units(const Quantization& quantization);
-  void list_statistics();
-
-  /// The program for the short last shard of a batch of `count`; null when it divides evenly.
-  Compiled* short_program(int count, Mode mode) {
-    const int rest = count % options.shard;
-    if (rest == 0 || count < options.shard) return nullptr;
-    return program_for(rest, mode);
-  }
-  /// The program whose shards are full, or hold the whole of a batch smaller than one shard.
-  Compiled* full_program(int count, Mode mode) { return program_for(std::min(count, options.shard), mode); }
-  Compiled* program_for(int images, Mode mode) {
-    if (mode == Mode::training && images == training->program.images_per_shard()) return training.get();
-    auto& slot = others[{images, mode}];
-    if (!slot) slot = compile(shared, images, mode);
-    return slot.get();
-  }
-
-  int shards_of(int count) const { return (count + options.shard - 1) / options.shard; }
-  BatchResult sum_losses(int count);
-  void check_batch(std::span<const float> images, std::size_t labels, int count, int first = 0) const;
-  void reduce_gradients(const Compiled& full, const Compiled* rest, int count);
-  void reduce_learned(int shards);
-  void evaluate_pass(std::span<const float> images, const std::int32_t* labels, int count);
-  Mode evaluation() const { return in_floats ? Mode::float_evaluation : Mode::evaluation; }
-  using Check = std::function<bool(const Step&, std::span<const float>)>;
-  void trace(std::span<const float> images, const std::int32_t* labels, int count, const Check& check);
-  ActivationUnit::Observed observe(ActivationUnit& unit, std::span<const float> images, int count);
-
-  model::Graph graph;
-  Options options;
-  Parameters parameters;
-  Machine machine;
-  Shared shared;
-  std::unique_ptr<Compiled> training;
-  std::map<std::pair<int, Mode>, std::unique_ptr<Compiled>> others;
-  std::vector<StatisticsSlot> statistics;
-  bool in_floats = false;        ///< the latents are in use
-  int lanes = 0;                 ///< of the sequences begun
-  std::uint64_t state = 1;       ///< counts whatever may have changed what evaluation computes
-  std::vector<double> summands;  ///< [shard], scratch
-  std::vector<std::pair<int, Shared::WeightGradient*>> work;  ///< scratch of reduce_gradients
-};
 
 void Engine::Impl::make_units(const Quantization& quantization) {
   for (std::size_t k = 0; k < graph.layers.size(); ++k) {
@@ -351,76 +281,5 @@ std::vector<float> Engine::logits(std::span<const float> images, int count) {
   }
   return out;
 }
-
-std::string Engine::locate_non_finite(std::span<const float> images, std::span<const std::int32_t> labels) {
-  Impl& m = *impl_;
-  const auto& all_finite = kernels::active().all_finite;
-  for (const ParameterSlot& slot : m.parameters.slots()) {
-    const std::span<const float> u = m.parameters.latents().subspan(slot.offset, slot.size);
-    if (!all_finite(u.data(), u.size())) return slot.name + ": its values";
-  }
-  std::string where = "the loss or the backward pass";
-  m.trace(images, labels.data(), narrow<int>(labels.size()) / m.graph.targets,
-          [&](const Step& step, std::span<const float> output) {
-            if (all_finite(output.data(), output.size())) return false;
-            where = step.name() + ": the output of its " + to_string(step.kind());
-            return true;
-          });
-  return where;
-}
-
-std::vector<LayerInfo> Engine::layers() const {
-  const Impl& m = *impl_;
-  const auto macs = model::multiply_accumulates(m.graph);
-  const auto parameters = model::parameters(m.graph);
-  std::vector<LayerInfo> rows;
-  std::vector<int> bits(m.graph.layers.size(), 32);  // of each layer's output
-  for (std::size_t k = 0; k < m.graph.layers.size(); ++k) {
-    const model::Layer& layer = m.graph.layers[k];
-    const int id = narrow<int>(k);
-    LayerInfo row{.name = layer.name, .op = model::op_name(layer.op), .output = m.shared.shapes[k]};
-    row.multiply_accumulates = macs[k];
-    row.activation_bits = layer.inputs.empty() ? 32 : bits[static_cast<std::size_t>(layer.inputs[0])];
-    for (const auto& parameter : parameters)
-      if (parameter.layer == id) row.parameters += static_cast<std::int64_t>(element_count(parameter.shape));
-    const ParameterSlot* weight = m.parameters.find(id, ParameterSlot::Kind::weight);
-    row.weight_bits = weight == nullptr ? 0 : weight->method != nullptr ? weight->method->bits() : 32;
-    if (weight != nullptr) describe_path(m.shared, id, row);
-    if (layer.op == model::Op::embedding || layer.op == model::Op::lstm) row.path = "float32";
-    const bool keeps = layer.op == model::Op::max_pool || layer.op == model::Op::flatten ||
-                       layer.op == model::Op::shortcut_pad;
-    if (keeps) bits[k] = row.activation_bits;
-    if (layer.op == model::Op::activation && m.shared.units.at(id).quantizer) {
-      const auto& quantizer = *m.shared.units.at(id).quantizer;
-      bits[k] = static_cast<int>(std::ceil(std::log2(quantizer.levels())));
-    }
-    rows.push_back(std::move(row));
-  }
-  return rows;
-}
-
-std::size_t Engine::memory_bytes() const {
-  return impl_->machine.memory_bytes() + impl_->parameters.memory_bytes();
-}
-
-Profile Engine::profile() const {
-  Profile profile;
-  for (std::size_t k = 0; k < static_cast<std::size_t>(StepKind::count); ++k) {
-    Profile::Row row{.kind = to_string(static_cast<StepKind>(k))};
-    for (const auto& counters : impl_->machine.profile) {
-      row.seconds += counters[k].seconds;
-      row.calls += counters[k].calls;
-    }
-    if (row.calls > 0) profile.rows.push_back(row);
-  }
-  return profile;
-}
-
-void Engine::reset_profile() {
-  for (auto& counters : impl_->machine.profile) std::ranges::fill(counters, Machine::Counter{});
-}
-
-int Engine::threads() const { return impl_->options.threads; }
-ThreadPool& Engine::pool() { return impl_->machine.pool; }
 
 }  // namespace qtrain::engine

@@ -133,8 +133,9 @@ TEST_CASE("a layer whose input does not fit is named") {
   CHECK(contains(refusal(narrower.take()), "layer pad of net: pads 4 channels to 3"));
 }
 
-TEST_CASE("an input that is no image is refused") {
-  CHECK(contains(refusal(Builder("net", {784}, 2).take()), "input is 784, must be an image"));
+TEST_CASE("an input that is neither image nor sequence is refused") {
+  CHECK(contains(refusal(Builder("net", {28, 28}, 2).take()), "input is 28x28, must be an image"));
+  CHECK(contains(refusal(Builder("net", {0}, 2).take()), "input is 0"));
   CHECK(contains(refusal(Builder("net", {1, 0, 4}, 2).take()), "input is 1x0x4"));
 }
 
