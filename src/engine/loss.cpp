@@ -1,13 +1,18 @@
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <limits>
+#include <numeric>
 
+#include "base/cast.hpp"
 #include "base/error.hpp"
 #include "engine/steps.hpp"
+#include "kernels/kernels.hpp"
 
 namespace qtrain::engine {
 
 namespace {
+
+constexpr std::size_t kLarge = 1025;  ///< classes from which on cross_entropy is large_cross_entropy
 
 /// Loss of one image and its derivative with respect to the logits `o` (`d`, when not empty).
 using Rule = double (*)(const Loss&, std::span<const float> o, std::size_t y, std::span<double> d);
@@ -27,6 +32,24 @@ double cross_entropy(const Loss& loss, std::span<const float> o, std::size_t y, 
   }
   // sum_k t_k (log_sum - o_k), the targets adding up to one
   return log_sum - on * (static_cast<double>(o[y]) - top) - off * all;
+}
+
+/// The same for large vocabularies, of which exponentials take most of the time: in floats, each once. `e`
+/// has room for them.
+double large_cross_entropy(const Loss& loss, std::span<const float> o, std::size_t y, std::span<double> d,
+                           std::span<float> e) {
+  const kernels::Kernels& k = kernels::active();
+  const float top = *std::ranges::max_element(o);
+  if (!k.all_finite(o.data(), o.size())) return std::numeric_limits<double>::quiet_NaN();
+  std::ranges::transform(o, e.begin(), [top](float x) { return top - x; });
+  const double all = -std::accumulate(e.begin(), e.end(), 0.0);
+  k.exp_minus(e.data(), e.data(), e.size());
+  const double sum = std::accumulate(e.begin(), e.end(), 0.0);
+  const double log_sum = std::log(sum), off = loss.label_smoothing / static_cast<double>(o.size());
+  const double on = 1.0 - loss.label_smoothing, inverse = 1 / sum;
+  for (std::size_t c = 0; c < d.size(); ++c) d[c] = static_cast<double>(e[c]) * inverse - off;
+  if (!d.empty()) d[y] -= on;
+  return log_sum - on * static_cast<double>(o[y] - top) - off * all;
 }
 
 double squared_error(const Loss&, std::span<const float> o, std::size_t y, std::span<double> d) {
@@ -80,26 +103,29 @@ Rule rule_of(LossKind kind) {
 
 class LossStep final : public Step {
  public:
-  LossStep(const Loss& loss, TensorId src, TensorId diff_src, int images, int classes,
+  LossStep(const Loss& loss, TensorId src, TensorId diff_src, TensorId scratch, int images, int classes,
            std::vector<LossPartial>* partials)
       : Step("loss", StepKind::loss, {src},
-             diff_src >= 0 ? std::vector<TensorId>{diff_src} : std::vector<TensorId>{}),
+             diff_src >= 0 ? std::vector<TensorId>{diff_src, scratch} : std::vector<TensorId>{scratch}),
         loss_(loss),
         rule_(rule_of(loss.kind)),
         src_(src),
         diff_src_(diff_src),
+        scratch_(scratch),
         images_(static_cast<std::size_t>(images)),
         classes_(static_cast<std::size_t>(classes)),
         partials_(partials) {}
 
   void run(const RunContext& context) const override {
     LossPartial partial;
-    std::array<double, kMaxClasses> d;  // NOLINT: filled by the rule
-    const std::span<double> diff(d.data(), diff_src_ >= 0 ? classes_ : 0);
+    auto* place = reinterpret_cast<double*>(context.raw(scratch_));
+    const std::span<double> diff(place, diff_src_ >= 0 ? classes_ : 0);
+    const std::span<float> powers(reinterpret_cast<float*>(place + classes_), classes_);
+    const bool large = loss_.kind == LossKind::cross_entropy && classes_ >= kLarge;
     for (std::size_t n = 0; n < images_; ++n) {
       const std::span<const float> o(context.at(src_) + n * classes_, classes_);
       const auto y = static_cast<std::size_t>(context.labels[n]);
-      partial.loss += rule_(loss_, o, y, diff);
+      partial.loss += large ? large_cross_entropy(loss_, o, y, diff, powers) : rule_(loss_, o, y, diff);
       partial.correct += static_cast<std::size_t>(std::ranges::max_element(o) - o.begin()) == y ? 1 : 0;
       for (std::size_t k = 0; k < diff.size(); ++k)
         context.at(diff_src_)[n * classes_ + k] = static_cast<float>(diff[k] * context.inverse_batch);
@@ -107,23 +133,24 @@ class LossStep final : public Step {
     (*partials_)[static_cast<std::size_t>(context.shard)] = partial;
   }
 
-  static constexpr std::size_t kMaxClasses = 1024;
-
  private:
   Loss loss_;
   Rule rule_;
-  TensorId src_, diff_src_;
+  TensorId src_, diff_src_, scratch_;
   std::size_t images_, classes_;
   std::vector<LossPartial>* partials_;
 };
 
 }  // namespace
 
-std::unique_ptr<Step> loss_step(const Loss& loss, TensorId src, TensorId diff_src, int images, int classes,
-                                std::vector<LossPartial>* partials) {
-  if (classes < 2 || classes > static_cast<int>(LossStep::kMaxClasses))
-    fail(ExitCode::usage, "the model has {} classes, a loss takes 2 to {}", classes, LossStep::kMaxClasses);
-  return std::make_unique<LossStep>(loss, src, diff_src, images, classes, partials);
+std::size_t loss_scratch_bytes(int classes) {
+  return narrow<std::size_t>(classes) * (sizeof(double) + sizeof(float));
+}
+
+std::unique_ptr<Step> loss_step(const Loss& loss, TensorId src, TensorId diff_src, TensorId scratch,
+                                int images, int classes, std::vector<LossPartial>* partials) {
+  if (classes < 2) fail(ExitCode::usage, "the model has {} classes, a loss takes 2 or more", classes);
+  return std::make_unique<LossStep>(loss, src, diff_src, scratch, images, classes, partials);
 }
 
 }  // namespace qtrain::engine

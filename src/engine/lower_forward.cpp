@@ -374,23 +374,6 @@ void Lowering::call(const std::string& name, StepKind kind, const Built& built,
   program().step(std::make_unique<CallStep>(name, kind, built, arguments, shared_.threads, reads, writes));
 }
 
-void Lowering::finish_with_loss() {
-  const int last = narrow<int>(shared_.graph.layers.size()) - 1;
-  const std::string& name = shared_.graph.layers.back().name;
-  // The logits are kept for whoever asks, so they are always a tensor of their own.
-  const std::vector<Result::Term> terms = terms_of(last);
-  const int logits = elementwise(name, terms, nullptr);
-  const int classes = shared_.graph.classes, targets = shared_.graph.targets;
-  const Desc rows = targets == 1 ? onednn::plain({images_, classes})
-                                 : onednn::channels_last({images_, classes, targets, 1});
-  QTRAIN_CHECK(value(logits).desc == rows, "the last layer, {}, does not end in {} logits", name, classes);
-  out_->logits = floats(logits, name);
-  program().keep(out_->logits);
-  const TensorId diff = training_ ? program().tensor("loss gradient", rows.get_size()) : -1;
-  if (training_) value(logits).diffs = {{diff}};
-  program().step(loss_step(shared_.loss, out_->logits, diff, images_ * targets, classes, &shared_.losses));
-}
-
 std::unique_ptr<Compiled> compile(Shared& shared, int images, Mode mode) {
   return Lowering(shared, images, mode).run();
 }

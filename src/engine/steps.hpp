@@ -103,8 +103,9 @@ struct LossPartial {
   int correct = 0;
 };
 /// src: logits [images][classes] plain; diff_src the same, scaled by 1 / batch, or -1 for evaluation.
-/// partials[shard] is written.
-std::unique_ptr<Step> loss_step(const Loss& loss, TensorId src, TensorId diff_src, int images, int classes,
-                                std::vector<LossPartial>* partials);
+/// `scratch` has loss_scratch_bytes. partials[shard] is written.
+std::unique_ptr<Step> loss_step(const Loss& loss, TensorId src, TensorId diff_src, TensorId scratch,
+                                int images, int classes, std::vector<LossPartial>* partials);
+std::size_t loss_scratch_bytes(int classes);
 
 }  // namespace qtrain::engine

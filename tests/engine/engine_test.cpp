@@ -353,3 +353,45 @@ TEST_CASE("a batch that does not fit is refused") {
   const Data data(net.graph, 9);
   CHECK_THROWS_AS(engine.train(data.images, data.labels), Error);
 }
+
+TEST_CASE("cross entropy of a large vocabulary is that of its equation, NaN where a logit is not finite") {
+  constexpr int kClasses = 1500;
+  for (const double smoothing : {0.0, 0.1}) {
+    Net net({3, 2, 2}, kClasses);
+    net.flatten();
+    net.linear(kClasses);
+    Engine engine(net.graph, {}, {LossKind::cross_entropy, smoothing},
+                  {.threads = 1, .shard = 2, .batch = 3});
+    Data data(net.graph, 3);
+    for (float& x : data.images) x *= 20;
+    engine.use_weights({});
+    const std::vector<float> logits = engine.logits(data.images, 3);
+    const auto bias_gradient = [&] {
+      for (const ParameterSlot& slot : engine.slots())
+        if (slot.kind == ParameterSlot::Kind::bias) return engine.used_gradient(slot);
+      return std::span<float>();
+    };
+    const double loss = engine.train(data.images, data.labels).loss;
+    double expected = 0;
+    std::vector<double> gradient(kClasses);
+    for (std::size_t n = 0; n < 3; ++n) {
+      const std::span<const float> o = std::span(logits).subspan(n * kClasses, kClasses);
+      double sum = 0;
+      for (const float x : o) sum += std::exp(static_cast<double>(x));
+      for (std::size_t k = 0; k < kClasses; ++k) {
+        const double target =
+            (k == static_cast<std::size_t>(data.labels[n]) ? 1 - smoothing : 0) + smoothing / kClasses;
+        expected -= target * (static_cast<double>(o[k]) - std::log(sum));
+        gradient[k] += (std::exp(static_cast<double>(o[k])) / sum - target) / 3;
+      }
+    }
+    CHECK(loss == doctest::Approx(expected).epsilon(1e-6));
+    CHECK(engine.evaluate(data.images, data.labels).loss == doctest::Approx(expected).epsilon(1e-6));
+    engine.train(data.images, data.labels);
+    for (std::size_t k = 0; k < kClasses; ++k)
+      CHECK(std::abs(static_cast<double>(bias_gradient()[k]) - gradient[k]) < 1e-6);
+    engine.latents()[0] = std::numeric_limits<float>::quiet_NaN();
+    engine.use_weights({});
+    CHECK_FALSE(engine.evaluate(data.images, data.labels).finite);
+  }
+}

@@ -45,6 +45,13 @@ TEST_CASE("step: drops every so many epochs") {
   CHECK(factor_at(keys, 450) == 0.125);
 }
 
+TEST_CASE("step: drops are counted from its start on") {
+  const std::string keys = "{name: step, every: 2, start: 10, factor: 0.5}";
+  for (const auto& [epoch, factor] :
+       {std::pair{0, 1.0}, {9, 1.0}, {11, 1.0}, {12, 0.5}, {13, 0.5}, {14, 0.25}})
+    CHECK(factor_at(keys, kStepsPerEpoch * epoch) == about(factor));
+}
+
 TEST_CASE("cosine: half a wave over all steps of the stage") {
   CHECK(factor_at("name: cosine", 0) == 1);
   CHECK(factor_at("name: cosine", 500) == about(0.5));
