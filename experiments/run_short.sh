@@ -44,13 +44,36 @@ run_spec() {
 # Prints the table of folder $1: its short specs, what the paper has, what the finished runs have.
 print_table() {
   python3 - "$out" "$1" <<'PYTHON'
-import glob, json, os, re, sys
+import glob, json, os, re, statistics, sys
 
 out, folder = sys.argv[1:]
 
 
-def percent(fraction):
-    return "-" if fraction is None else f"{100 * fraction:.2f} %"
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def runs_of(place):
+    """The metrics of the run in folder place, or those of each of its seeds."""
+    metrics = read(f"{place}/metrics.json")
+    if "runs" not in metrics:
+        return [metrics]
+    return [read(f"{place}/{run['folder']}/metrics.json") for run in metrics["runs"]]
+
+
+def cell(values, form, factor=1, unit=""):
+    """Their mean, and behind +- their deviation where there are several."""
+    if None in values:
+        return "-"
+    text = format(factor * statistics.mean(values), form)
+    if len(values) > 1:
+        text += f" +- {factor * statistics.stdev(values):{form}}"
+    return text + unit
+
+
+def percent(values):
+    return cell(values, ".2f", 100, " %")
 
 
 rows = []
@@ -58,21 +81,22 @@ for spec in sorted(glob.glob(f"experiments/{folder}/*_short.yaml")):
     name = os.path.basename(spec)[: -len(".yaml")]
     with open(spec, encoding="utf-8") as file:
         published = re.search(r"^# Published: (.*)$", file.read(), re.MULTILINE)
-    with open(f"{out}/{folder}/{name}/metrics.json", encoding="utf-8") as file:
-        metrics = json.load(file)
-    result = metrics["result"]
-    loss = result.get("train_loss")
-    epochs = metrics["epochs"]
+    runs = runs_of(f"{out}/{folder}/{name}")
+    results = [run["result"] for run in runs]
+    quantized = [result.get("quantized_val_accuracy") for result in results]
+    training = [result.get("val_accuracy") for result in results]
     rows.append([
         f"`{name}`",
         published.group(1) if published else "-",
-        percent(result.get("quantized_val_accuracy")),
-        "-" if loss is None else f"{loss:.4f}",
-        percent(epochs[-1].get("sign_changes") if epochs else None),
-        metrics.get("spec", {}).get("engine", {}).get("precision", "float32"),
+        percent(quantized),
+        "-" if training == quantized else percent(training),
+        cell([result.get("train_loss") for result in results], ".4f"),
+        percent([run["epochs"][-1].get("sign_changes") if run["epochs"] else None for run in runs]),
+        runs[0].get("spec", {}).get("engine", {}).get("precision", "float32"),
     ])
-head = ["spec", "published", "quantized val accuracy", "train loss", "sign changes", "precision"]
-for column, usual in ((5, "float32"), (4, "-")):
+head = ["spec", "published", "quantized val accuracy", "val accuracy with the weights of training", "train loss"]
+head += ["sign changes", "precision"]
+for column, usual in ((6, "float32"), (5, "-"), (3, "-")):
     if all(row[column] == usual for row in rows):
         for cells in (head, *rows):
             del cells[column]

@@ -90,3 +90,26 @@ SH
   [ "$status" -eq 7 ]
   [ "$(tail -n 1 "$CALLS" | cut -d ' ' -f 1)" = experiments/proxquant/resnet20_binary_connect_short.yaml ]
 }
+
+# A program in place of qtrain whose runs have two seeds, tested with other weights than the quantized ones.
+make_seeds_stub() {
+  make_stub
+  cat > stub <<'SH'
+#!/bin/sh
+while [ "$1" != --out ]; do shift; done
+mkdir -p "$2/s1" "$2/s2"
+echo '{"runs": [{"folder": "s1"}, {"folder": "s2"}], "result": {}}' > "$2/metrics.json"
+for seed in 1 2; do
+  echo '{"result": {"quantized_val_accuracy": 0.'$seed', "val_accuracy": 0.75, "train_loss": '$seed'},' \
+    '"epochs": [{"sign_changes": 0.125}]}' > "$2/s$seed/metrics.json"
+done
+SH
+}
+
+@test "run_short.sh prints means and deviations of several seeds, and the accuracy in training where it is another" {
+  make_seeds_stub
+  run "$EXPERIMENTS/run_short.sh" --out made binary_connect
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"| quantized val accuracy | val accuracy with the weights of training | train loss | sign changes |"* ]]
+  [[ "$output" == *"| 15.00 +- 7.07 % | 75.00 +- 0.00 % | 1.5000 +- 0.7071 | 12.50 +- 0.00 % |"* ]]
+}
