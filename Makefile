@@ -59,6 +59,7 @@ bench: build  ## beside the peer, in one run
 	@$(INSTALL) bench
 	./build/qtrain_bench --peer "/usr/bin/python3 apps/bench/peer.py"
 	./build/qtrain_bench --precision bfloat16 --rounds 3 --peer "/usr/bin/python3 apps/bench/peer.py"
+	./build/qtrain_bench --language-model --rounds 3 --steps 4 --peer "/usr/bin/python3 apps/bench/peer.py --language-model --steps 4"
 	./build/qtrain_bench --methods --rounds 3 --steps 5
 	./build/qtrain_bench --bits
 	./build/qtrain_bench --inference

@@ -12,7 +12,6 @@
 #include "base/error.hpp"
 #include "engine/bare_convolutions.hpp"
 #include "kernels/kernels.hpp"
-#include "run/bench_subject.hpp"
 #include "run/machine.hpp"
 #include "run/statistics.hpp"
 
@@ -31,8 +30,9 @@ quantize:
 train: {epochs: 1, optimizer: {name: sgd, learning_rate: 0.01, momentum: 0.9, weight_decay: 1.0e-4}}
 )";
 
-/// Runs the peer once; its images/s in training.
-double ask_peer(const std::string& command) {
+}  // namespace
+
+double ask_peer(const std::string& command, const char* key) {
   FILE* pipe = popen(command.c_str(), "r");
   if (pipe == nullptr) fail(ExitCode::failed, "cannot start the peer: {}", command);
   std::string text;
@@ -40,10 +40,9 @@ double ask_peer(const std::string& command) {
   while (std::fgets(part.data(), part.size(), pipe) != nullptr) text += part.data();
   const int status = pclose(pipe);
   const auto line = nlohmann::json::parse(text, nullptr, false);
-  if (status != 0 || !line.is_object() || !line.contains("train_images_per_second"))
-    fail(ExitCode::failed, "the peer failed or printed no JSON line with train_images_per_second: {}",
-         command);
-  return line["train_images_per_second"];
+  if (status != 0 || !line.is_object() || !line.contains(key))
+    fail(ExitCode::failed, "the peer failed or printed no JSON line with {}: {}", key, command);
+  return line[key];
 }
 
 void print_profile(const BenchSubject::Times& times, int steps, int threads) {
@@ -59,8 +58,6 @@ void print_profile(const BenchSubject::Times& times, int steps, int threads) {
   print("weights + optimizer", times.updates);
   print("waiting + rest", rest);
 }
-
-}  // namespace
 
 void benchmark(const BenchRequest& request) {
   spec::Document document = spec::Document::parse(kSpec, "bench", {"engine.precision=" + request.precision});
@@ -85,7 +82,7 @@ void benchmark(const BenchRequest& request) {
     bare.push_back(convolutions.sum());
     peak = std::max(peak, measure_peak(request.threads));
     if (request.peer.empty()) continue;
-    peers.push_back(ask_peer(request.peer));
+    peers.push_back(ask_peer(request.peer, "train_images_per_second"));
     ratios.push_back(request.batch / ours.back() / peers.back());
   }
   const BenchSubject::Times times = subject.times();

@@ -32,9 +32,14 @@ BenchSubject::BenchSubject(const ExperimentSpec& experiment, int threads, int ba
       engine_(make_engine(experiment, threads, batch)),
       updater_(engine_, stage_.train.optimizer),
       images_(static_cast<std::size_t>(batch) * element_count(stage_.graph.input)) {
+  const model::Graph& graph = stage_.graph;
+  const auto classes = static_cast<std::uint32_t>(graph.classes);
+  const bool text = train::is_language_model(graph);
   RandomStream random(1, Purpose::test);
-  for (float& x : images_) x = random.normal();
-  for (int n = 0; n < batch_; ++n) labels_.push_back(static_cast<std::int32_t>(random.below(10)));
+  for (float& x : images_) x = text ? static_cast<float>(random.below(classes)) : random.normal();
+  for (int n = 0; n < batch_ * graph.targets; ++n)
+    labels_.push_back(static_cast<std::int32_t>(random.below(classes)));
+  engine_.start_sequences(batch_);
 }
 
 double BenchSubject::train_seconds() {
