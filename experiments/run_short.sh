@@ -76,33 +76,48 @@ def percent(values):
     return cell(values, ".2f", 100, " %")
 
 
-rows = []
+def row(name, published, runs, show, measure):
+    """The cells of a spec; `show` prints what `measure` names of each run."""
+    results = [run["result"] for run in runs]
+    quantized = [result.get(f"quantized_val_{measure}") for result in results]
+    training = [result.get(f"val_{measure}") for result in results]
+    return [
+        f"`{name}`",
+        published.group(1) if published else "-",
+        show(quantized),
+        "-" if training == quantized else show(training),
+        cell([result.get("train_loss") for result in results], ".4f"),
+        percent([run["epochs"][-1].get("sign_changes") if run["epochs"] else None for run in runs]),
+        runs[0].get("spec", {}).get("engine", {}).get("precision", "float32"),
+    ]
+
+
+def print_table(title, rows, measure):
+    head = ["spec", "published", f"quantized val {measure}", f"val {measure} with the weights of training"]
+    head += ["train loss", "sign changes", "precision"]
+    for column, usual in ((6, "float32"), (5, "-"), (3, "-")):
+        if all(row[column] == usual for row in rows):
+            for cells in (head, *rows):
+                del cells[column]
+    print(f"\n### {title}\n")
+    for row in [head, ["---"] * len(head), *rows]:
+        print("| " + " | ".join(row) + " |")
+
+
+images, texts = [], []
 for spec in sorted(glob.glob(f"experiments/{folder}/*_short.yaml")):
     name = os.path.basename(spec)[: -len(".yaml")]
     with open(spec, encoding="utf-8") as file:
         published = re.search(r"^# Published: (.*)$", file.read(), re.MULTILINE)
     runs = runs_of(f"{out}/{folder}/{name}")
-    results = [run["result"] for run in runs]
-    quantized = [result.get("quantized_val_accuracy") for result in results]
-    training = [result.get("val_accuracy") for result in results]
-    rows.append([
-        f"`{name}`",
-        published.group(1) if published else "-",
-        percent(quantized),
-        "-" if training == quantized else percent(training),
-        cell([result.get("train_loss") for result in results], ".4f"),
-        percent([run["epochs"][-1].get("sign_changes") if run["epochs"] else None for run in runs]),
-        runs[0].get("spec", {}).get("engine", {}).get("precision", "float32"),
-    ])
-head = ["spec", "published", "quantized val accuracy", "val accuracy with the weights of training", "train loss"]
-head += ["sign changes", "precision"]
-for column, usual in ((6, "float32"), (5, "-"), (3, "-")):
-    if all(row[column] == usual for row in rows):
-        for cells in (head, *rows):
-            del cells[column]
-print(f"\n### {folder}\n")
-for row in [head, ["---"] * len(head), *rows]:
-    print("| " + " | ".join(row) + " |")
+    if "val_perplexity" in runs[0]["result"]:
+        texts.append(row(name, published, runs, lambda values: cell(values, ".2f"), "perplexity"))
+    else:
+        images.append(row(name, published, runs, percent, "accuracy"))
+if images:
+    print_table(folder, images, "accuracy")
+if texts:
+    print_table(f"{folder}, language models", texts, "perplexity")
 PYTHON
 }
 

@@ -68,7 +68,9 @@ SH
   make_stub
   run "$EXPERIMENTS/run_short.sh" --out made proxquant
   [ "$status" -eq 0 ]
-  [[ "$(head -n 1 "$CALLS")" == "experiments/warm_start/resnet20_float.yaml --out $ROOM/made/warm_start/resnet20_float "* ]]
+  first=$(grep -n "^experiments/warm_start/resnet20_float.yaml --out $ROOM/made/warm_start/resnet20_float " "$CALLS")
+  then=$(grep -n -m 1 '^experiments/proxquant/resnet20' "$CALLS")
+  [ "${first%%:*}" -lt "${then%%:*}" ]
   [ "$(grep -c warm_start/resnet20_float.yaml "$CALLS")" -eq 1 ]
   grep -q "^experiments/proxquant/resnet20_prox_quant_short.yaml model.init=$ROOM/made/warm_start/resnet20_float/check" "$CALLS"
   [[ "$output" == *"### proxquant"* && "$output" == *'| `resnet20_prox_quant_short` | 90.65 %'*'| 50.00 % | 1.2500 | 12.50 % |'* ]]
@@ -112,4 +114,28 @@ SH
   [ "$status" -eq 0 ]
   [[ "$output" == *"| quantized val accuracy | val accuracy with the weights of training | train loss | sign changes |"* ]]
   [[ "$output" == *"| 15.00 +- 7.07 % | 75.00 +- 0.00 % | 1.5000 +- 0.7071 | 12.50 +- 0.00 % |"* ]]
+}
+
+# A program in place of qtrain whose runs of texts have perplexities.
+make_text_stub() {
+  make_stub
+  cat > stub <<'SH'
+#!/bin/sh
+spec=$1
+while [ "$1" != --out ]; do shift; done
+mkdir -p "$2"
+case $spec in
+  *war_and_peace*) result='"quantized_val_perplexity": 7.125, "val_perplexity": 7.125' ;;
+  *) result='"quantized_val_accuracy": 0.5, "val_accuracy": 0.5' ;;
+esac
+echo '{"result": {'$result', "train_loss": 1.25}, "epochs": [{"sign_changes": 0.125}]}' > "$2/metrics.json"
+SH
+}
+
+@test "run_short.sh prints language models in a table of their own, by perplexity" {
+  make_text_stub
+  run "$EXPERIMENTS/run_short.sh" --out made loss_aware
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"### loss_aware"*'| `lab_mnist_lab_short` |'*'| 50.00 % | 1.2500 |'*"### loss_aware, language models"* ]]
+  [[ "$output" == *"| quantized val perplexity | train loss |"*'| `lab_war_and_peace_lab_short` |'*'| 7.12 | 1.2500 |'* ]]
 }
