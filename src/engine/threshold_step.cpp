@@ -54,7 +54,7 @@ class Pass final : public ThresholdForward {
       }
       for (std::size_t c = 0; c < channels; ++c) {
         const bool constant = first[c] == last[c];
-        thresholds_[added * padded_ + c] = constant ? std::numeric_limits<std::int32_t>::min() : above[c];
+        thresholds_[added * padded_ + c] = static_cast<std::int16_t>(constant ? kLowest : above[c]);
         const bool flipped = last[c] == static_cast<float>(unit_.quantizer->lowest_code());
         const auto bit = static_cast<std::uint16_t>(1U << c % kBlock);
         std::uint16_t& bits = flipped_[(added * padded_ + c) / kBlock];
@@ -114,7 +114,7 @@ class Pass final : public ThresholdForward {
   std::vector<Stored> others_;
   Layout layout_;
   std::size_t padded_;
-  std::vector<std::int32_t> thresholds_;
+  std::vector<std::int16_t> thresholds_;
   std::vector<std::uint16_t> flipped_;
 };
 

@@ -87,7 +87,6 @@ BitConvolution::BitConvolution(const ConvolutionGeometry& geometry, const BitWei
   for (std::size_t& column : column_classes_) column *= padded_outputs_;
   plan_.row_classes = row_classes_.data();
   plan_.column_classes = column_classes_.data();
-  plan_.one_class = column_taps_.size() == 1;
   plan_.factor = activations_.weighted ? 2.0F : static_cast<float>(activations_.step);
   list_terms();
 }

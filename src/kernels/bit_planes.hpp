@@ -63,13 +63,12 @@ struct BitPlan {
   /// Where in `bias` the class of an output pixel begins: row_classes[y] + column_classes[x].
   const std::size_t* row_classes;
   const std::size_t* column_classes;
-  bool one_class;  ///< all columns are of the same
 };
 
 /// What a quantizer of two levels makes of a product's results r, and of the codes 0 or 1 of a tensor that is
 /// added, if there is one: code `high` where (r >= threshold) is not `flipped`, else code `low`.
 struct BitThresholds {
-  const std::int32_t* thresholds;  ///< [code added][output, padded to blocks of 16]
+  const std::int16_t* thresholds;  ///< [code added][output, padded to blocks of 16]
   const std::uint16_t* flipped;    ///< [code added][block], a bit for each output
   std::size_t padded_outputs;
   unsigned char low, high;  ///< as bytes, in two's complement

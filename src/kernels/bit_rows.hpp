@@ -19,8 +19,8 @@ constexpr size_t kMostUnits = 8;  ///< lanes' worth of pixels in a tile
 constexpr size_t kBlock = 16;     ///< outputs whose weights lie together
 constexpr size_t kUnitBytes = 4;  ///< of packed words
 
-/// What a tile needs besides its place: of the term, of the vector of outputs, of the row.
-struct TileRow {
+/// What a tile needs besides its column: of the term, of the vector of outputs, of the rows.
+struct TileRows {
   const size_t* word_offsets;
   size_t word_count;
   const PlaneProduct* products;
@@ -28,7 +28,6 @@ struct TileRow {
   const size_t* column_classes;
   size_t width, outputs;
   float factor;
-  bool one_class;  ///< the bias is that of any column
 
   const uint32_t* signs;
   const uint32_t* masks;
@@ -36,10 +35,14 @@ struct TileRow {
   size_t vector_outputs;  ///< those that there are
   bool add;
 
-  const unsigned char* corner;  ///< of the window of column 0
+  size_t rows;
+  const unsigned char* corner;  ///< of the first row's window of column 0
+  size_t corner_step;           ///< bytes from a row to the next
   const float* bias;
-  unsigned char* dst;          ///< of column 0, of whatever the tile writes
-  const unsigned char* added;  ///< of column 0; null: none
+  const size_t* row_classes;
+  unsigned char* dst;  ///< of the first row's column 0, of whatever the tile writes
+  size_t dst_step;
+  const unsigned char* added;  ///< of the first row's column 0; null: none
 
   const BitThresholds* thresholds;
   size_t output;  ///< the vector's first
@@ -53,8 +56,8 @@ struct Target {
   const unsigned char* added = nullptr;
 };
 
-/// Computes a number of units of pixels from column x on.
-using Tile = void (*)(const TileRow& row, size_t x);
+/// Computes a number of units of pixels from column x on, in every row.
+using Tile = void (*)(const TileRows& rows, size_t x);
 
 /// The tiles of one kind of lane.
 struct Tiles {
@@ -103,11 +106,12 @@ Cut cut_row(size_t width, size_t unit_pixels) {
   return {count, count - (count * size - units), size};
 }
 
-void run_row(const TileRow& row, const Tile* tiles, const Cut& cut, size_t unit_pixels) {
+void run_tiles(const TileRows& rows, const Tile* tiles, size_t unit_pixels) {
+  const Cut cut = cut_row(rows.width, unit_pixels);
   size_t x = 0;
   for (size_t i = 0; i < cut.count; ++i) {
     const size_t units = i < cut.large ? cut.size : cut.size - 1;
-    tiles[units - 1](row, x);
+    tiles[units - 1](rows, x);
     x += units * unit_pixels;
   }
 }
@@ -115,11 +119,11 @@ void run_row(const TileRow& row, const Tile* tiles, const Cut& cut, size_t unit_
 /// Rows of one image and one vector of outputs, all terms.
 void run_vector(const BitPlan& plan, const Tiles& tiles, const unsigned char* image, size_t output,
                 size_t first_row, size_t last_row, const Target& target) {
-  const Cut cut = cut_row(plan.out_width, tiles.pixels);
   const size_t weights = output / kBlock * plan.block_size + output % kBlock;
+  const size_t row_bytes = plan.layout.stride * plan.layout.row_bytes;
   for (size_t t = 0; t < plan.term_count; ++t) {
     const PlaneTerm& term = plan.terms[t];
-    TileRow row{
+    const TileRows rows{
         .word_offsets = plan.word_offsets,
         .word_count = plan.word_count,
         .products = term.products,
@@ -128,25 +132,22 @@ void run_vector(const BitPlan& plan, const Tiles& tiles, const unsigned char* im
         .width = plan.out_width,
         .outputs = plan.outputs,
         .factor = plan.factor,
-        .one_class = plan.one_class,
         .signs = plan.signs + weights,
         .masks = plan.masks == nullptr ? plan.signs : plan.masks + weights,
         .scales = term.scales == nullptr ? nullptr : term.scales + output,
         .vector_outputs = plan.outputs - output < tiles.outputs ? plan.outputs - output : tiles.outputs,
         .add = t > 0,
-        .corner = image + first_row * plan.layout.stride * plan.layout.row_bytes,
-        .bias = nullptr,
+        .rows = last_row - first_row,
+        .corner = image + first_row * row_bytes,
+        .corner_step = row_bytes,
+        .bias = term.bias + output,
+        .row_classes = plan.row_classes + first_row,
         .dst = target.dst + output * target.value_bytes,
+        .dst_step = plan.out_width * plan.outputs * target.value_bytes,
         .added = target.added == nullptr ? nullptr : target.added + output,
         .thresholds = target.thresholds,
         .output = output};
-    for (size_t y = first_row; y < last_row; ++y) {
-      row.bias = term.bias + plan.row_classes[y] + output;
-      run_row(row, plan.masks == nullptr ? tiles.binary : tiles.masked, cut, tiles.pixels);
-      row.corner += plan.layout.stride * plan.layout.row_bytes;
-      row.dst += plan.out_width * plan.outputs * target.value_bytes;
-      if (row.added != nullptr) row.added += plan.out_width * plan.outputs;
-    }
+    run_tiles(rows, plan.masks == nullptr ? tiles.binary : tiles.masked, tiles.pixels);
   }
 }
 

@@ -8,7 +8,9 @@
 // elsewhere.
 //
 // A Source has load(i), a group of codes from the i-th on, and load(i, count), one of the first `count`
-// alone; a group's plane(p) has the bits p of their indices, 0 beyond them.
+// alone; a group's plane(p) has the bits p of their indices, 0 beyond them. split(first, second, lane_bytes)
+// makes groups of the words, of a bit for each code, that are first, third, ... and second, fourth, ... in
+// two groups.
 
 namespace qtrain::kernels {
 namespace {
@@ -17,8 +19,29 @@ using GroupBits = unsigned long long;
 
 constexpr size_t kGroup = 64;  ///< codes whose bits of one plane fill a GroupBits
 
+template <class Group>
+struct Phases {
+  Group even, odd;
+};
+
 inline GroupBits first_bits(size_t count) {
   return count < kGroup ? (GroupBits{1} << count) - 1 : ~GroupBits{0};
+}
+
+struct SignGroup {
+  GroupBits signs;
+  GroupBits plane(size_t /*p*/) const { return signs; }
+};
+
+inline Phases<SignGroup> split(const SignGroup& first, const SignGroup& second, size_t lane_bytes) {
+  const auto halves = [=](GroupBits words) {
+    const GroupBits middle = GroupBits{0xFFFF} << 16;
+    if (lane_bytes == 2)  // swaps the words in the middle of four
+      words = (words & ~(middle | middle << 16)) | (words & middle) << 16 | (words >> 16 & middle);
+    return words;
+  };
+  const GroupBits x = halves(first.signs), y = halves(second.signs), low = 0xFFFFFFFF;
+  return {{(x & low) | y << 32}, {x >> 32 | (y & ~low)}};
 }
 
 /// A row whose pixels fill one word each, whole groups of them: its bits are one string.
@@ -40,18 +63,15 @@ void pack_two_strings(const PlaneLayout& l, const Source& source, size_t i, unsi
   const size_t phase_bytes = l.columns * l.lane_bytes;
   unsigned char* even = row + l.padding % 2 * phase_bytes + l.padding / 2 * l.lane_bytes;
   unsigned char* odd = row + (l.padding + 1) % 2 * phase_bytes + (l.padding + 1) / 2 * l.lane_bytes;
-  const GroupBits middle = GroupBits{0xFFFF} << 16;
-  for (const size_t end = i + l.width * l.channels; i < end; i += kGroup, even += 4, odd += 4) {
-    const auto group = source.load(i);
+  for (const size_t end = i + l.width * l.channels; i < end; i += 2 * kGroup) {
+    const auto groups = split(source.load(i), source.load(i + kGroup), l.lane_bytes);
     for (size_t p = 0; p < l.planes; ++p) {
-      GroupBits words = group.plane(p);
-      if (l.lane_bytes == 2)  // swaps the words in the middle of four
-        words = (words & ~(middle | middle << 16)) | (words & middle) << 16 | (words >> 16 & middle);
-      const unsigned int halves[2] = {static_cast<unsigned int>(words),
-                                      static_cast<unsigned int>(words >> 32)};
-      __builtin_memcpy(even + p * l.plane_bytes, halves, 4);
-      __builtin_memcpy(odd + p * l.plane_bytes, halves + 1, 4);
+      const GroupBits words[2] = {groups.even.plane(p), groups.odd.plane(p)};
+      __builtin_memcpy(even + p * l.plane_bytes, words, kGroup / 8);
+      __builtin_memcpy(odd + p * l.plane_bytes, words + 1, kGroup / 8);
     }
+    even += kGroup / 8;
+    odd += kGroup / 8;
   }
 }
 
@@ -91,7 +111,8 @@ void pack(const PlaneLayout& l, const Source& source, size_t images, unsigned ch
   __builtin_memset(planes, 0, images * l.image_bytes);
   const bool string = l.channels == 8 * l.lane_bytes && l.width * l.channels % kGroup == 0;
   // Not where pixels at the end of a row are stored nowhere.
-  const bool two_strings = string && l.phases == 2 && (l.padding + l.width - 1) / 2 < l.columns;
+  const bool two_strings = string && l.phases == 2 && l.width * l.channels % (2 * kGroup) == 0 &&
+                           (l.padding + l.width - 1) / 2 < l.columns;
   for (size_t image = 0; image < images; ++image)
     for (size_t y = 0; y < l.height && y + l.padding < l.rows; ++y) {
       if ((y + l.padding) % l.stride >= l.kernel) continue;

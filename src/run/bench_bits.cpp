@@ -218,7 +218,7 @@ class BitSubject {
   float top_;
   std::vector<float> slopes_, offsets_;
   std::size_t padded_;  ///< outputs
-  std::vector<std::int32_t> levels_;
+  std::vector<std::int16_t> levels_;
   std::vector<std::uint16_t> flipped_;
   std::vector<PerThread> threads_;
 };

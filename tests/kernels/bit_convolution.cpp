@@ -17,10 +17,13 @@ std::string code_fault(const BitCase& c, const BitConvolution& convolution, cons
                        const std::vector<float>& expected) {
   RandomStream random(21, Purpose::test);
   const std::size_t outputs = c.geometry.outputs, padded = (outputs + 15) / 16 * 16;
-  std::vector<std::int32_t> thresholds(2 * padded);
-  for (std::int32_t& t : thresholds) {
-    t = static_cast<std::int32_t>(expected[random.below(static_cast<std::uint32_t>(expected.size()))]);
-    if (random.below(8) == 0) t = std::numeric_limits<std::int32_t>::min();
+  std::vector<std::int16_t> thresholds(2 * padded);
+  for (std::int16_t& t : thresholds) {
+    t = static_cast<std::int16_t>(expected[random.below(static_cast<std::uint32_t>(expected.size()))]);
+    const std::uint32_t extreme = random.below(16);
+    if (extreme < 2) t = std::numeric_limits<std::int16_t>::min();
+    if (extreme == 2) t = std::numeric_limits<std::int16_t>::min() + 1;
+    if (extreme == 3) t = std::numeric_limits<std::int16_t>::max();
   }
   std::vector<std::uint16_t> flipped(2 * padded / 16);
   for (std::uint16_t& bits : flipped) bits = static_cast<std::uint16_t>(random.bits());
@@ -198,6 +201,11 @@ TEST_CASE("bit convolution: sums at the limits of bytes, of 16-bit lanes and of 
       with_zero.back() = 0;
       CHECK(fault(c, with_zero, activations, plain_convolution(c, with_zero, activations)) == "");
     }
+  // 3 * 10,922 = 32,766 bounds the results of signs: 16 bits hold them, in lanes of 32 bits and of 16.
+  for (const std::size_t channels : {10912U, 10922U}) {
+    CAPTURE(channels);
+    CHECK(fault({{1, 3, channels, 17}, {1}, kSign, WeightKind::odd}, 10) == "");
+  }
 }
 
 TEST_CASE("bit convolution: rows and images one by one are the whole, and leave the others") {

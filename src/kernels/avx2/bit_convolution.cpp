@@ -65,11 +65,11 @@ inline __m256 result(__m256i sum, __m256 factor, const float* bias) {
 /// Results as floats, scaled and added up where the row says so.
 struct FloatResults {
   using Value = float;
-  static void store(const TileRow& /*row*/, Value* dst, __m256 r) { _mm256_storeu_ps(dst, r); }
-  static void store_some(const TileRow& row, Value* dst, __m256 r) {
-    const __m256i lanes = first_lanes(row.vector_outputs);
-    if (row.scales != nullptr) r = _mm256_mul_ps(_mm256_loadu_ps(row.scales), r);
-    if (row.add) r = _mm256_add_ps(_mm256_maskload_ps(dst, lanes), r);
+  static void store(const TileRows& /*rows*/, Value* dst, __m256 r) { _mm256_storeu_ps(dst, r); }
+  static void store_some(const TileRows& rows, Value* dst, __m256 r) {
+    const __m256i lanes = first_lanes(rows.vector_outputs);
+    if (rows.scales != nullptr) r = _mm256_mul_ps(_mm256_loadu_ps(rows.scales), r);
+    if (rows.add) r = _mm256_add_ps(_mm256_maskload_ps(dst, lanes), r);
     _mm256_maskstore_ps(dst, lanes, r);
   }
 };
@@ -89,73 +89,79 @@ struct ShortResults {
     const __m256i integers = _mm256_cvtps_epi32(r);
     return _mm_packs_epi32(_mm256_castsi256_si128(integers), _mm256_extracti128_si256(integers, 1));
   }
-  static void store(const TileRow& /*row*/, Value* dst, __m256 r) {
+  static void store(const TileRows& /*rows*/, Value* dst, __m256 r) {
     const __m128i all = shorts(r);
     __builtin_memcpy(dst, &all, sizeof all);
   }
-  static void store_some(const TileRow& row, Value* dst, __m256 r) {
-    copy_some(shorts(r), row.vector_outputs, dst);
+  static void store_some(const TileRows& rows, Value* dst, __m256 r) {
+    copy_some(shorts(r), rows.vector_outputs, dst);
   }
 };
 
 /// Results as codes of two levels.
 struct CodeResults {
   using Value = unsigned char;
-  static unsigned high(const TileRow& row, size_t added, __m256i r) {
-    const BitThresholds& t = *row.thresholds;
-    const size_t first = added * t.padded_outputs + row.output;
-    const __m256i thresholds = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(t.thresholds + first));
+  static unsigned high(const TileRows& rows, size_t added, __m256i r) {
+    const BitThresholds& t = *rows.thresholds;
+    const size_t first = added * t.padded_outputs + rows.output;
+    const __m256i thresholds =
+        _mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(t.thresholds + first)));
     const auto below =
         static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(thresholds, r))));
     return ~below ^ static_cast<unsigned>(t.flipped[first / kBlock]) >> first % kBlock;
   }
   /// Of 8 outputs, the lower half of the result.
-  static __m128i codes(const TileRow& row, const Value* dst, __m256 r) {
+  static __m128i codes(const TileRows& rows, const Value* dst, __m256 r) {
     const __m256i integers = _mm256_cvtps_epi32(r);
-    unsigned ones = high(row, 0, integers);
-    if (row.added != nullptr) {
-      const unsigned char* added = row.added + (dst - row.dst);
+    unsigned ones = high(rows, 0, integers);
+    if (rows.added != nullptr) {
+      const unsigned char* added = rows.added + (dst - rows.dst);
       unsigned plus = 0;
-      for (size_t i = 0; i < row.vector_outputs; ++i) plus |= static_cast<unsigned>(added[i] != 0) << i;
-      ones = (ones & ~plus) | (high(row, 1, integers) & plus);
+      for (size_t i = 0; i < rows.vector_outputs; ++i) plus |= static_cast<unsigned>(added[i] != 0) << i;
+      ones = (ones & ~plus) | (high(rows, 1, integers) & plus);
     }
     const __m128i bits = _mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0);
     const __m128i set = _mm_and_si128(_mm_set1_epi8(static_cast<char>(ones)), bits);
-    return _mm_blendv_epi8(_mm_set1_epi8(static_cast<char>(row.thresholds->low)),
-                           _mm_set1_epi8(static_cast<char>(row.thresholds->high)), _mm_cmpeq_epi8(set, bits));
+    return _mm_blendv_epi8(_mm_set1_epi8(static_cast<char>(rows.thresholds->low)),
+                           _mm_set1_epi8(static_cast<char>(rows.thresholds->high)),
+                           _mm_cmpeq_epi8(set, bits));
   }
-  static void store(const TileRow& row, Value* dst, __m256 r) {
-    const __m128i all = codes(row, dst, r);
+  static void store(const TileRows& rows, Value* dst, __m256 r) {
+    const __m128i all = codes(rows, dst, r);
     __builtin_memcpy(dst, &all, kOutputs);
   }
-  static void store_some(const TileRow& row, Value* dst, __m256 r) {
-    copy_some(codes(row, dst, r), row.vector_outputs, dst);
+  static void store_some(const TileRows& rows, Value* dst, __m256 r) {
+    copy_some(codes(rows, dst, r), rows.vector_outputs, dst);
   }
 };
 
-/// Writes the results of the sums from column x on, wherever the row ends and however many outputs there are.
+/// Writes the results of row y's sums from column x on, wherever the row ends and however many outputs there
+/// are.
 template <class Lane, class Results>
-[[gnu::noinline]] void write_some(const TileRow& row, size_t x, const __m256i* sums, size_t units) {
-  const __m256 factor = _mm256_set1_ps(row.factor);
-  auto* dst = reinterpret_cast<typename Results::Value*>(row.dst) + x * row.outputs;
-  for (size_t i = 0; i < units * Lane::kPixels && x < row.width; ++i, ++x, dst += row.outputs) {
+[[gnu::noinline]] void write_some(const TileRows& rows, size_t y, size_t x, const __m256i* sums,
+                                  size_t units) {
+  const __m256 factor = _mm256_set1_ps(rows.factor);
+  const float* bias = rows.bias + rows.row_classes[y];
+  auto* dst = reinterpret_cast<typename Results::Value*>(rows.dst + y * rows.dst_step) + x * rows.outputs;
+  for (size_t i = 0; i < units * Lane::kPixels && x < rows.width; ++i, ++x, dst += rows.outputs) {
     const __m256i sum = Lane::sum_of(sums[i / Lane::kPixels], i % Lane::kPixels);
-    Results::store_some(row, dst, result(sum, factor, row.bias + row.column_classes[x]));
+    Results::store_some(rows, dst, result(sum, factor, bias + rows.column_classes[x]));
   }
 }
 
 /// The same for whole units of 8 outputs without scales.
 template <class Lane, class Results, size_t kUnits>
-[[gnu::always_inline]] inline void write_all(const TileRow& row, size_t x, const __m256i (&sums)[kUnits]) {
-  const __m256 factor = _mm256_set1_ps(row.factor);
-  const float* bias = row.bias;
-  const size_t* classes = row.column_classes + x;
-  const size_t outputs = row.outputs;
-  auto* dst = reinterpret_cast<typename Results::Value*>(row.dst) + x * outputs;
+[[gnu::always_inline]] inline void write_all(const TileRows& rows, size_t y, size_t x,
+                                             const __m256i (&sums)[kUnits]) {
+  const __m256 factor = _mm256_set1_ps(rows.factor);
+  const float* bias = rows.bias + rows.row_classes[y];
+  const size_t* classes = rows.column_classes + x;
+  const size_t outputs = rows.outputs;
+  auto* dst = reinterpret_cast<typename Results::Value*>(rows.dst + y * rows.dst_step) + x * outputs;
   for_each_index<kUnits>([&](auto u) __attribute__((always_inline)) {
     for_each_index<Lane::kPixels>([&](auto pixel) __attribute__((always_inline)) {
       const __m256i sum = Lane::sum_of(sums[u.value], pixel.value);
-      Results::store(row, dst, result(sum, factor, bias + *classes++));
+      Results::store(rows, dst, result(sum, factor, bias + *classes++));
       dst += outputs;
     });
   });
@@ -166,24 +172,24 @@ template <size_t kUnits>
   for_each_index<kUnits>([&](auto u) { sums[u.value] = _mm256_setzero_si256(); });
 }
 
-template <class Lane, class Results, bool kMasked, size_t kUnits>
-void tile(const TileRow& row, size_t x) {
-  const unsigned char* start = row.corner + x * (kUnitBytes / Lane::kPixels);
-  __m256i sums[kUnits];
+/// The sums of one row, `start` where the window of the first column lies.
+template <class Lane, bool kMasked, size_t kUnits>
+[[gnu::always_inline]] inline void count_row(const TileRows& rows, const unsigned char* start,
+                                             __m256i (&sums)[kUnits]) {
   clear(sums);
-  for (size_t j = 0; j < row.product_count; ++j) {
-    const PlaneProduct& product = row.products[j];
+  for (size_t j = 0; j < rows.product_count; ++j) {
+    const PlaneProduct& product = rows.products[j];
     const unsigned char* corner = start + product.plane_offset;
-    const uint32_t* signs = row.signs + product.weight_offset;
-    const uint32_t* masks = row.masks + product.weight_offset;
+    const uint32_t* signs = rows.signs + product.weight_offset;
+    const uint32_t* masks = rows.masks + product.weight_offset;
     if (product.doubled)
       for (size_t u = 0; u < kUnits; ++u) sums[u] = _mm256_add_epi32(sums[u], sums[u]);
-    for (size_t k = 0; k < row.word_count;) {
-      const size_t end = row.word_count - k < kByteWords ? row.word_count : k + kByteWords;
+    for (size_t k = 0; k < rows.word_count;) {
+      const size_t end = rows.word_count - k < kByteWords ? rows.word_count : k + kByteWords;
       __m256i counts[kUnits];
       clear(counts);
       do {
-        const unsigned char* words = corner + row.word_offsets[k];
+        const unsigned char* words = corner + rows.word_offsets[k];
         const __m256i sign = load_words(signs + k * kBlock);
         const __m256i mask = kMasked ? load_words(masks + k * kBlock) : sign;
         for_each_index<kUnits>([&](auto u) __attribute__((always_inline)) {
@@ -197,10 +203,19 @@ void tile(const TileRow& row, size_t x) {
       });
     }
   }
-  if (row.scales != nullptr || row.vector_outputs < kOutputs || x + kUnits * Lane::kPixels > row.width)
-    write_some<Lane, Results>(row, x, sums, kUnits);
-  else
-    write_all<Lane, Results>(row, x, sums);
+}
+
+template <class Lane, class Results, bool kMasked, size_t kUnits>
+void tile(const TileRows& rows, size_t x) {
+  const unsigned char* start = rows.corner + x * (kUnitBytes / Lane::kPixels);
+  for (size_t y = 0; y < rows.rows; ++y, start += rows.corner_step) {
+    __m256i sums[kUnits];
+    count_row<Lane, kMasked>(rows, start, sums);
+    if (rows.scales != nullptr || rows.vector_outputs < kOutputs || x + kUnits * Lane::kPixels > rows.width)
+      write_some<Lane, Results>(rows, y, x, sums, kUnits);
+    else
+      write_all<Lane, Results>(rows, y, x, sums);
+  }
 }
 
 template <class Lane, class Results>

@@ -35,6 +35,22 @@ struct ByteGroup {
   }
 };
 
+/// 16 codes, the bits of a word of 2 bytes, are half a vector.
+Phases<ByteGroup> split(const ByteGroup& first, const ByteGroup& second, size_t lane_bytes) {
+  Phases<ByteGroup> all{first, first};
+  if (lane_bytes == 2) {
+    all.even.low = _mm256_permute2x128_si256(first.low, first.high, 0x20);
+    all.even.high = _mm256_permute2x128_si256(second.low, second.high, 0x20);
+    all.odd.low = _mm256_permute2x128_si256(first.low, first.high, 0x31);
+    all.odd.high = _mm256_permute2x128_si256(second.low, second.high, 0x31);
+  } else {
+    all.even.high = second.low;
+    all.odd.low = first.high;
+    all.odd.high = second.high;
+  }
+  return all;
+}
+
 void pack_bytes(const PlaneLayout& l, const unsigned char* codes, size_t images, unsigned char* planes) {
   const __m256i lowest = _mm256_set1_epi8(static_cast<char>(l.lowest));
   const auto indices = [=](const unsigned char* x) {
@@ -62,11 +78,6 @@ void pack_floats(const PlaneLayout& l, const float* codes, size_t images, unsign
   };
   pack(l, Source(codes, read), images, planes);
 }
-
-struct SignGroup {
-  GroupBits signs;
-  GroupBits plane(size_t /*p*/) const { return signs; }
-};
 
 void pack_signs(const PlaneLayout& l, const float* x, size_t images, unsigned char* planes) {
   const auto read = [](const float* values, GroupBits valid) {

@@ -1,6 +1,5 @@
 #pragma once
-#include "kernels/avx512/vectors.hpp"
-#include "kernels/bit_rows.hpp"
+#include "kernels/avx512/bit_results.hpp"
 #include "kernels/sets.hpp"
 
 // The bit-plane convolution over a Counts, which has the popcounts of 16- and 32-bit lanes; each source that
@@ -16,192 +15,19 @@ inline __m512i broadcast_word(const unsigned char* at) {
   return _mm512_set1_epi32(word);
 }
 
-/// factor * sum + bias of 32-bit sums: integers that float holds, so that the fused operation rounds nothing.
-template <class Counts>
-struct WholeLane {
-  static constexpr size_t kPixels = 1;
-  static __m512i count(__m512i bits) { return Counts::of_words(bits); }
-
-  struct Bias {
-    __m512 bias, factor;
-    Bias(const float* at, float f) : bias(_mm512_loadu_ps(at)), factor(_mm512_set1_ps(f)) {}
-  };
-  template <size_t kPixel>
-  static __m512 floats(__m512i sums, const Bias& b) {
-    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), b.factor, b.bias);
-  }
-  template <size_t kPixel>
-  static __m512i integers(__m512i sums, const Bias& b) {
-    return _mm512_cvtps_epi32(floats<kPixel>(sums, b));
-  }
-};
-
-/// The same of 16-bit sums, below 2^15, of the pixel in either half.
-template <class Counts>
-struct PairLane {
-  static constexpr size_t kPixels = 2;
-  static __m512i count(__m512i bits) { return Counts::of_halves(bits); }
-
-  struct Bias {
-    __m512i bias, low, high;
-    Bias(const float* at, float factor)
-        : bias(_mm512_cvtps_epi32(_mm512_loadu_ps(at))),
-          low(_mm512_set1_epi32(static_cast<int>(factor))),
-          high(_mm512_slli_epi32(low, 16)) {}
-  };
-  template <size_t kPixel>
-  static __m512i integers(__m512i sums, const Bias& b) {
-    return Counts::add_products(b.bias, sums, kPixel == 0 ? b.low : b.high);
-  }
-  template <size_t kPixel>
-  static __m512 floats(__m512i sums, const Bias& b) {
-    return _mm512_cvtepi32_ps(integers<kPixel>(sums, b));
-  }
-};
-
-/// Results as floats, scaled and added up where the row says so. Like its siblings below an object that keeps
-/// what it needs of the row: bytes written could be the row's, as far as the compiler knows.
-class FloatResults {
- public:
-  using Value = float;
-  explicit FloatResults(const TileRow& row)
-      : scales_(row.scales), add_(row.add), lanes_(first_lanes(row.vector_outputs)) {}
-  template <class Lane, size_t kPixel>
-  [[gnu::always_inline]] void store(Value* dst, __m512i sums, const typename Lane::Bias& bias) const {
-    _mm512_storeu_ps(dst, Lane::template floats<kPixel>(sums, bias));
-  }
-  template <class Lane, size_t kPixel>
-  void store_some(Value* dst, __m512i sums, const typename Lane::Bias& bias) const {
-    __m512 r = Lane::template floats<kPixel>(sums, bias);
-    if (scales_ != nullptr) r = _mm512_mul_ps(_mm512_loadu_ps(scales_), r);
-    if (add_) r = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes_, dst), r);
-    _mm512_mask_storeu_ps(dst, lanes_, r);
-  }
-
- private:
-  const float* scales_;
-  bool add_;
-  __mmask16 lanes_;
-};
-
-/// Results as 16-bit integers.
-class ShortResults {
- public:
-  using Value = short;
-  explicit ShortResults(const TileRow& row) : lanes_(first_lanes(row.vector_outputs)) {}
-  template <class Lane, size_t kPixel>
-  [[gnu::always_inline]] void store(Value* dst, __m512i sums, const typename Lane::Bias& bias) const {
-    const __m256i r = _mm512_cvtepi32_epi16(Lane::template integers<kPixel>(sums, bias));
-    __builtin_memcpy(dst, &r, sizeof r);
-  }
-  template <class Lane, size_t kPixel>
-  void store_some(Value* dst, __m512i sums, const typename Lane::Bias& bias) const {
-    _mm512_mask_cvtepi32_storeu_epi16(dst, lanes_, Lane::template integers<kPixel>(sums, bias));
-  }
-
- private:
-  __mmask16 lanes_;
-};
-
-/// Results as codes of two levels.
-class CodeResults {
- public:
-  using Value = unsigned char;
-  explicit CodeResults(const TileRow& row)
-      : lanes_(first_lanes(row.vector_outputs)),
-        low_(_mm_set1_epi8(static_cast<char>(row.thresholds->low))),
-        high_(_mm_set1_epi8(static_cast<char>(row.thresholds->high))),
-        added_(row.added),
-        start_(row.dst) {
-    for (size_t added = 0; added < 2; ++added) {
-      const size_t first = added * row.thresholds->padded_outputs + row.output;
-      thresholds_[added] = _mm512_loadu_si512(row.thresholds->thresholds + first);
-      flipped_[added] = row.thresholds->flipped[first / kBlock];
-    }
-  }
-  template <class Lane, size_t kPixel>
-  [[gnu::always_inline]] void store(Value* dst, __m512i sums, const typename Lane::Bias& bias) const {
-    const __m128i r = codes(dst, Lane::template integers<kPixel>(sums, bias), 0xFFFF);
-    __builtin_memcpy(dst, &r, sizeof r);
-  }
-  template <class Lane, size_t kPixel>
-  void store_some(Value* dst, __m512i sums, const typename Lane::Bias& bias) const {
-    _mm_mask_storeu_epi8(dst, lanes_, codes(dst, Lane::template integers<kPixel>(sums, bias), lanes_));
-  }
-
- private:
-  [[gnu::always_inline]] __mmask16 high(size_t added, __m512i r) const {
-    return _kxor_mask16(_mm512_cmpge_epi32_mask(r, thresholds_[added]), flipped_[added]);
-  }
-  [[gnu::always_inline]] __m128i codes(const Value* dst, __m512i r, __mmask16 lanes) const {
-    __mmask16 ones = high(0, r);
-    if (added_ != nullptr) {
-      const __m128i added = _mm_maskz_loadu_epi8(lanes, added_ + (dst - start_));
-      const __mmask16 plus = _mm_test_epi8_mask(added, added);
-      ones = _kor_mask16(_kandn_mask16(plus, ones), _kand_mask16(plus, high(1, r)));
-    }
-    return _mm_mask_blend_epi8(ones, low_, high_);
-  }
-
-  __mmask16 lanes_;
-  __m128i low_, high_;
-  const unsigned char* added_;  ///< of column 0, as start_ is of dst; null: none
-  const unsigned char* start_;
-  __m512i thresholds_[2];
-  __mmask16 flipped_[2];
-};
-
-/// Writes the results of the sums from column x on, wherever the row ends and however many outputs there are.
-template <class Lane, class Results>
-[[gnu::noinline]] void write_some(const TileRow& row, size_t x, const __m512i* sums, size_t units) {
-  const Results results(row);
-  auto* dst = reinterpret_cast<typename Results::Value*>(row.dst) + x * row.outputs;
-  const auto bias = [&] { return typename Lane::Bias(row.bias + row.column_classes[x], row.factor); };
-  for (size_t u = 0; u < units; ++u) {
-    results.template store_some<Lane, 0>(dst, sums[u], bias());
-    ++x;
-    dst += row.outputs;
-    if (Lane::kPixels == 1 || x >= row.width) continue;
-    results.template store_some<Lane, Lane::kPixels - 1>(dst, sums[u], bias());
-    ++x;
-    dst += row.outputs;
-  }
-}
-
-/// The same for whole units of 16 outputs without scales.
-template <class Lane, class Results, bool kOneClass, size_t kUnits>
-[[gnu::always_inline]] inline void write_all(const TileRow& row, size_t x, const __m512i (&sums)[kUnits]) {
-  using Bias = typename Lane::Bias;
-  const Results results(row);
-  auto* dst = reinterpret_cast<typename Results::Value*>(row.dst) + x * row.outputs;
-  const size_t outputs = row.outputs;
-  const size_t* classes = row.column_classes + x;
-  const float* biases = row.bias;
-  const float factor = row.factor;
-  const Bias common(biases + *classes, factor);
-  for_each_index<kUnits>([&](auto u) __attribute__((always_inline)) {
-    for_each_index<Lane::kPixels>([&](auto pixel) __attribute__((always_inline)) {
-      const Bias bias = kOneClass ? common : Bias(biases + *classes++, factor);
-      results.template store<Lane, pixel.value>(dst, sums[u.value], bias);
-      dst += outputs;
-    });
-  });
-}
-
-/// kUnits units of pixels from column x on.
-template <class Lane, class Results, bool kMasked, size_t kUnits>
-void tile(const TileRow& row, size_t x) {
-  const size_t* offsets = row.word_offsets;
-  const size_t word_count = row.word_count;
-  const unsigned char* start = row.corner + x * (kUnitBytes / Lane::kPixels);
-  __m512i sums[kUnits];  // zero for the compiler alone, which does not know that there is a first product
-  for_each_index<kUnits>([&](auto u)
-                             __attribute__((always_inline)) { sums[u.value] = _mm512_setzero_si512(); });
-  for (size_t j = 0; j < row.product_count; ++j) {
-    const PlaneProduct& product = row.products[j];
+/// The sums of one row, `start` where the window of the first column lies.
+template <class Lane, bool kMasked, size_t kUnits>
+[[gnu::always_inline]] inline void count_row(const TileRows& rows, const unsigned char* start,
+                                             __m512i (&sums)[kUnits]) {
+  const size_t* offsets = rows.word_offsets;
+  const size_t word_count = rows.word_count;
+  for_each_index<kUnits>([&](auto u)  // for the compiler alone, which does not know of a first product
+                         __attribute__((always_inline)) { sums[u.value] = _mm512_setzero_si512(); });
+  for (size_t j = 0; j < rows.product_count; ++j) {
+    const PlaneProduct& product = rows.products[j];
     const unsigned char* corner = start + product.plane_offset;
-    const uint32_t* signs = row.signs + product.weight_offset;
-    const uint32_t* masks = row.masks + product.weight_offset;
+    const uint32_t* signs = rows.signs + product.weight_offset;
+    const uint32_t* masks = rows.masks + product.weight_offset;
     const auto each_count = [&](size_t k, const auto& body) __attribute__((always_inline)) {
       const unsigned char* words = corner + offsets[k];
       const __m512i sign = _mm512_loadu_si512(signs + k * kBlock);
@@ -226,15 +52,87 @@ void tile(const TileRow& row, size_t x) {
           k, [&](auto u, __m512i count)
                  __attribute__((always_inline)) { sums[u.value] = _mm512_add_epi32(sums[u.value], count); });
   }
-  if (row.scales != nullptr || row.vector_outputs < kWidth || x + kUnits * Lane::kPixels > row.width) {
-    __m512i kept[kUnits];
-    for_each_index<kUnits>([&](auto u) __attribute__((always_inline)) { kept[u.value] = sums[u.value]; });
-    write_some<Lane, Results>(row, x, kept, kUnits);
-  } else if (row.one_class) {
-    write_all<Lane, Results, true>(row, x, sums);
-  } else {
-    write_all<Lane, Results, false>(row, x, sums);
+}
+
+/// What enters the results besides the sums, for each two of a tile's pixels: `row` has the biases of its
+/// classes of columns. They stay in registers, for all rows of one class.
+template <class Results, size_t kPairs>
+[[gnu::always_inline]] inline void set_biases(const Results& results, const float* row, const size_t* classes,
+                                              size_t pixels, typename Results::Bias (&biases)[kPairs]) {
+  for_each_index<kPairs>([&](auto i) __attribute__((always_inline)) {
+    constexpr size_t kFirst = 2 * i.value;
+    biases[i.value] = results.bias(row + classes[kFirst < pixels ? kFirst : pixels - 1],
+                                   row + classes[kFirst + 1 < pixels ? kFirst + 1 : pixels - 1]);
+  });
+}
+
+/// Writes all results, of 16 outputs without scales.
+template <class Lane, class Results, size_t kUnits, size_t kPairs>
+[[gnu::always_inline]] inline void write_all(const Results& results,
+                                             const typename Results::Bias (&biases)[kPairs],
+                                             const __m512i (&sums)[kUnits], typename Results::Value* dst,
+                                             size_t outputs) {
+  for_each_index<kPairs>([&](auto i) __attribute__((always_inline)) {
+    constexpr size_t kFirst = 2 * i.value / Lane::kPixels, kSecond = (2 * i.value + 1) / Lane::kPixels;
+    constexpr bool kBoth = kSecond < kUnits;
+    results.template store<kBoth>(
+        dst, outputs, results.pair(sums[kFirst], sums[kBoth ? kSecond : kFirst], biases[i.value]));
+    dst += 2 * outputs;
+  });
+}
+
+/// Writes the results of the first `pixels`, however many outputs there are.
+template <class Lane, class Results>
+[[gnu::noinline]] void write_some(Results results, const typename Results::Bias* biases, const __m512i* sums,
+                                  size_t pixels, typename Results::Value* dst, size_t outputs) {
+  for (size_t x = 0; x < pixels; x += 2, dst += 2 * outputs) {
+    const bool both = x + 1 < pixels;
+    const __m512i second = sums[(both ? x + 1 : x) / Lane::kPixels];
+    results.store_some(dst, outputs, results.pair(sums[x / Lane::kPixels], second, biases[x / 2]), both);
   }
+}
+
+/// kUnits units of pixels from column x on; if not kWhole, wherever the row ends and however many outputs
+/// there are.
+template <class Lane, class Results, bool kMasked, size_t kUnits, bool kWhole>
+[[gnu::noinline]] void run_tile(const TileRows& rows, size_t x) {
+  using Value = typename Results::Value;
+  constexpr size_t kPixels = kUnits * Lane::kPixels;
+  const size_t left = rows.width - x, pixels = kWhole || left > kPixels ? kPixels : left;
+  const Results results(rows);
+  typename Results::Bias biases[(kPixels + 1) / 2] = {};
+  const float* bias = nullptr;
+  const unsigned char* start = rows.corner + x * (kUnitBytes / Lane::kPixels);
+  unsigned char* dst = rows.dst + x * rows.outputs * sizeof(Value);
+  for (size_t y = 0; y < rows.rows; ++y) {
+    if (bias != rows.bias + rows.row_classes[y]) {
+      bias = rows.bias + rows.row_classes[y];
+      set_biases(results, bias, rows.column_classes + x, pixels, biases);
+    }
+    __m512i sums[kUnits];
+    count_row<Lane, kMasked>(rows, start, sums);
+    if (Results::kDoubled && rows.factor == 2.0F)
+      for_each_index<kUnits>([&](auto u) __attribute__((always_inline)) {
+        sums[u.value] = _mm512_add_epi16(sums[u.value], sums[u.value]);
+      });
+    if constexpr (kWhole) {
+      write_all<Lane>(results, biases, sums, reinterpret_cast<Value*>(dst), rows.outputs);
+    } else {
+      __m512i kept[kUnits];
+      for_each_index<kUnits>([&](auto u) __attribute__((always_inline)) { kept[u.value] = sums[u.value]; });
+      write_some<Lane, Results>(results, biases, kept, pixels, reinterpret_cast<Value*>(dst), rows.outputs);
+    }
+    start += rows.corner_step;
+    dst += rows.dst_step;
+  }
+}
+
+template <class Lane, class Results, bool kMasked, size_t kUnits>
+void tile(const TileRows& rows, size_t x) {
+  const bool whole =
+      rows.scales == nullptr && rows.vector_outputs == kWidth && x + kUnits * Lane::kPixels <= rows.width;
+  (whole ? run_tile<Lane, Results, kMasked, kUnits, true>
+         : run_tile<Lane, Results, kMasked, kUnits, false>)(rows, x);
 }
 
 template <class Lane, class Results>
@@ -246,14 +144,16 @@ struct TileOf {
 template <class Lane, class Results>
 constexpr Tiles kTiles = list_tiles<TileOf<Lane, Results>>(Lane::kPixels, kWidth, AllUnits{});
 
-template <class Counts, class Results>
+template <class Counts, template <class> class Results>
 const Tiles& tiles_of(const BitPlan& plan) {
-  return plan.layout.lane_bytes == 2 ? kTiles<PairLane<Counts>, Results> : kTiles<WholeLane<Counts>, Results>;
+  using Pair = PairLane<Counts>;
+  using Whole = WholeLane<Counts>;
+  return plan.layout.lane_bytes == 2 ? kTiles<Pair, Results<Pair>> : kTiles<Whole, Results<Whole>>;
 }
 
-template <class Counts, class Results>
+template <class Counts, template <class> class Results, class Value>
 void convolve(const BitPlan& plan, const unsigned char* planes, size_t images, size_t first_row,
-              size_t last_row, typename Results::Value* dst) {
+              size_t last_row, Value* dst) {
   run_images(plan, tiles_of<Counts, Results>(plan), planes, images, first_row, last_row,
              {reinterpret_cast<unsigned char*>(dst), sizeof *dst});
 }
@@ -261,8 +161,8 @@ void convolve(const BitPlan& plan, const unsigned char* planes, size_t images, s
 template <class Counts>
 void convolve_to_codes(const BitPlan& plan, const BitThresholds& thresholds, const unsigned char* planes,
                        const unsigned char* added, unsigned char* dst) {
-  run_images(plan, tiles_of<Counts, CodeResults>(plan), planes, 1, 0, plan.out_height,
-             {dst, sizeof *dst, &thresholds, added});
+  const Tiles& tiles = added == nullptr ? tiles_of<Counts, Codes>(plan) : tiles_of<Counts, SumCodes>(plan);
+  run_images(plan, tiles, planes, 1, 0, plan.out_height, {dst, sizeof *dst, &thresholds, added});
 }
 
 // As many chains as leave the compiler a register each for their next link.

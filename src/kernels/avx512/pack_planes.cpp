@@ -19,6 +19,16 @@ struct WholeByteGroup {
   __mmask64 plane(size_t p) const { return _mm512_test_epi8_mask(indices, bits[p]); }
 };
 
+/// 16 codes, the bits of a word of 2 bytes, are a quarter of a vector.
+template <class Group>
+Phases<Group> split(const Group& first, const Group& second, size_t lane_bytes) {
+  Group even = first, odd = first;
+  const __m512i x = first.indices, y = second.indices;
+  even.indices = lane_bytes == 2 ? _mm512_shuffle_i64x2(x, y, 0x88) : _mm512_shuffle_i64x2(x, y, 0x44);
+  odd.indices = lane_bytes == 2 ? _mm512_shuffle_i64x2(x, y, 0xDD) : _mm512_shuffle_i64x2(x, y, 0xEE);
+  return {even, odd};
+}
+
 /// What codes as bytes and as floats share.
 struct Indices {
   __m512i lowest;
@@ -61,11 +71,6 @@ struct Floats {
     const __m256i low = _mm256_set_m128i(bytes(1), bytes(0)), high = _mm256_set_m128i(bytes(3), bytes(2));
     return indices.group(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1), first_bits(count));
   }
-};
-
-struct SignGroup {
-  __mmask64 signs;
-  __mmask64 plane(size_t /*p*/) const { return signs; }
 };
 
 struct Signs {
