@@ -2,17 +2,18 @@
 
 #include <cmath>
 
+#include "engine/finite_differences.hpp"
 #include "engine/net.hpp"
 
 using namespace qtrain;
 using namespace qtrain::engine;
+using engine::test::check_finite_differences;
 using engine::test::Data;
 using engine::test::Net;
 using model::Op;
 
 namespace {
 
-/// Central difference of the mean loss along a random direction of each tensor against gradient . direction.
 void check_gradients(const Net& net, const Loss& loss = {}, int count = 11) {
   Engine engine(net.graph, {}, loss, {.threads = 2, .shard = 4, .batch = count, .seed = 3, .poison = true});
   const Data data(net.graph, count);
@@ -23,32 +24,8 @@ void check_gradients(const Net& net, const Loss& loss = {}, int count = 11) {
     engine.pull_gradients();
     return sum / count;
   };
-  loss_now();
-  const std::vector<float> gradient(engine.gradients().begin(), engine.gradients().end());
-  RandomStream random(7, Purpose::test);
-  for (const ParameterSlot& slot : engine.slots()) {
-    const auto u = engine.latents().subspan(slot.offset, slot.size);
-    const std::vector<float> start(u.begin(), u.end());
-    std::vector<float> direction(slot.size);
-    double length = 0, dot = 0;
-    for (float& d : direction) {
-      d = random.normal();
-      length += static_cast<double>(d) * d;
-    }
-    for (std::size_t k = 0; k < slot.size; ++k) {
-      direction[k] = static_cast<float>(direction[k] / std::sqrt(length));
-      dot += static_cast<double>(direction[k]) * gradient[slot.offset + k];
-    }
-    const auto at = [&](double step) {
-      for (std::size_t k = 0; k < slot.size; ++k) u[k] = start[k] + static_cast<float>(step) * direction[k];
-      return loss_now();
-    };
-    constexpr double kStep = 5e-4;  // small: a ReLU that flips within it is an error of its own
-    const double difference = (at(kStep) - at(-kStep)) / (2 * kStep);
-    at(0);
-    INFO(slot.name, ": gradient ", dot, ", difference ", difference);
-    CHECK(std::abs(dot - difference) < 2e-3 + 0.02 * std::abs(difference));
-  }
+  // A small step: a ReLU that flips within it is an error of its own.
+  check_finite_differences(engine, loss_now, {.step = 5e-4, .absolute = 2e-3, .relative = 0.02});
 }
 
 Net plain_net(int channels) {

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/finite_differences.hpp"
 #include "engine/net.hpp"
 
 using namespace qtrain;
 using namespace qtrain::engine;
+using engine::test::check_finite_differences;
 using engine::test::Net;
 using model::Op;
 
@@ -159,30 +161,7 @@ TEST_CASE("finite differences: embeddings, LSTMs, decoder, dropout") {
       engine.pull_gradients();
       return sum / (5 * kSteps);
     };
-    now();
-    const std::vector<float> gradient(engine.gradients().begin(), engine.gradients().end());
-    RandomStream random(7, Purpose::test);
-    for (const ParameterSlot& slot : engine.slots()) {
-      const auto u = engine.latents().subspan(slot.offset, slot.size);
-      const std::vector<float> start(u.begin(), u.end());
-      std::vector<float> direction(slot.size);
-      double dot = 0, size = 0;
-      for (std::size_t k = 0; k < slot.size; ++k) {
-        direction[k] = random.normal();
-        size += static_cast<double>(direction[k]) * direction[k];
-      }
-      for (std::size_t k = 0; k < slot.size; ++k)
-        dot += static_cast<double>(direction[k]) / std::sqrt(size) * gradient[slot.offset + k];
-      const auto at = [&](double step) {
-        for (std::size_t k = 0; k < slot.size; ++k)
-          u[k] = start[k] + static_cast<float>(step / std::sqrt(size)) * direction[k];
-        return now();
-      };
-      const double difference = (at(1e-2) - at(-1e-2)) / 2e-2;
-      at(0);
-      INFO(slot.name, ": gradient ", dot, ", difference ", difference);
-      CHECK(std::abs(dot - difference) < 1e-4 + 0.005 * std::abs(difference));
-    }
+    check_finite_differences(engine, now, {.step = 1e-2, .absolute = 1e-4, .relative = 0.005});
   }
 }
 
