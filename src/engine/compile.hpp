@@ -54,6 +54,7 @@ struct Shared {
   std::map<int, WeightGradient> gradients{};  ///< by slot
   std::unique_ptr<quant::PropagatedQuantizer> propagated{};
   std::map<int, Carried> carried{};              ///< by recurrent layer
+  std::map<int, std::string> implementations{};  ///< by layer, see LayerInfo
   std::map<int, PathChoice> paths{};             ///< by layer, of those with codes on both sides
   std::map<std::string, PathChoice> measured{};  ///< by a description of the product
   /// By layer and images a call, 0: any number.

@@ -96,6 +96,7 @@ struct LayerInfo {
   int activation_bits = 32;  ///< of the layer's input
   std::string path =
       {};  ///< "float32", "bfloat16", "int8", "bitwise" (forward); "": no arithmetic of its own
+  std::string implementation = {};  ///< oneDNN's name of the float forward product, "brgconv:avx512_core"
   /// Seconds a shard of the paths that LowBit::automatic chose from; empty if it had no choice.
   std::vector<std::pair<std::string, double>> measured = {};
 };

@@ -55,6 +55,8 @@ void describe_path(const Shared& shared, int layer, LayerInfo& row) {
   const auto found = shared.paths.find(layer);
   const PathChoice choice = found == shared.paths.end() ? PathChoice{} : found->second;
   row.path = name(choice.path);
+  const auto implementation = shared.implementations.find(layer);
+  if (implementation != shared.implementations.end()) row.implementation = implementation->second;
   for (const auto& [path, seconds] : choice.seconds) row.measured.emplace_back(name(path), seconds);
 }
 

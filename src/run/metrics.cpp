@@ -230,6 +230,7 @@ Json timing_document(const model::Graph& graph, const engine::Engine& engine, co
   for (const engine::LayerInfo& layer : engine.layers()) {
     if (layer.path.empty()) continue;
     Json row = {{"name", layer.name}, {"path", layer.path}};
+    if (!layer.implementation.empty()) row["float_implementation"] = layer.implementation;
     for (const auto& [path, time] : layer.measured) row["shard_milliseconds"][path] = 1e3 * time;
     timing["layers"].push_back(std::move(row));
   }

@@ -8,6 +8,7 @@
 #include "base/cast.hpp"
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "engine/engine.hpp"
 #include "engine/onednn.hpp"
 #include "kernels/bit_convolution.hpp"
 #include "model/graph.hpp"
@@ -139,6 +140,33 @@ TEST_CASE("every layer of every model, 1 to 4 bits on either side: one result") 
                 expected);
       }
   }
+}
+
+TEST_CASE(
+    "no float product of a model of images falls to oneDNN's reference, which is a thousand times slower") {
+  if (kernels::available().size() < 2) return;  // an old CPU
+  for (const model::Entry& entry : model::registry())
+    for (const Shape& input : {Shape{1, 28, 28}, Shape{3, 32, 32}}) {
+      if (entry.takes != model::Input::images) continue;
+      for (const char* keys_text : {"{}", "{width: large}"}) {
+        spec::Document document = spec::Document::parse(keys_text, "test.yaml");
+        spec::Reader keys = document.root();
+        model::Graph graph;
+        try {
+          graph = entry.read(keys, input, 10);
+          model::infer_shapes(graph);
+        } catch (const Error&) {
+          continue;  // an image too small for this model
+        }
+        if (!document.diagnostics().text().empty()) continue;
+        const Engine engine(graph, {}, {}, {.threads = 1, .shard = 2, .batch = 2});
+        for (const LayerInfo& layer : engine.layers()) {
+          INFO(entry.name, " on ", to_string(input), ", layer ", layer.name, ": ", layer.implementation);
+          CHECK((layer.implementation.empty() == (layer.weight_bits == 0)));
+          CHECK(layer.implementation.find("ref") == std::string::npos);
+        }
+      }
+    }
 }
 
 }  // namespace qtrain::engine
