@@ -111,7 +111,7 @@ void Engine::Impl::evaluate_pass(std::span<const float> images, const std::int32
     for (ThresholdForward* step : compiled->thresholds) step->prepare();
     compiled->prepared = state;
   }
-  full->program.run({images.data(), labels, count, 0, 0, graph.targets},
+  full->program.run({.images = images.data(), .labels = labels, .count = count, .targets = graph.targets},
                     rest != nullptr ? &rest->program : nullptr, machine);
 }
 
@@ -121,7 +121,7 @@ void Engine::Impl::trace(std::span<const float> images, const std::int32_t* labe
   Compiled* full = full_program(count, Mode::training);
   Compiled* rest = short_program(count, Mode::training);
   for (Affine& affine : shared.affines) affine.prepare();
-  full->program.trace({images.data(), labels, count, 0, 0, graph.targets},
+  full->program.trace({.images = images.data(), .labels = labels, .count = count, .targets = graph.targets},
                       rest != nullptr ? &rest->program : nullptr, machine, check);
 }
 

@@ -42,7 +42,6 @@ std::vector<LayerInfo> Engine::layers() const {
     const ParameterSlot* weight = m.parameters.find(id, ParameterSlot::Kind::weight);
     row.weight_bits = weight == nullptr ? 0 : weight->method != nullptr ? weight->method->bits() : 32;
     if (weight != nullptr) describe_path(m.shared, id, row);
-    if (layer.op == model::Op::embedding || layer.op == model::Op::lstm) row.path = "float32";
     const bool keeps = layer.op == model::Op::max_pool || layer.op == model::Op::flatten ||
                        layer.op == model::Op::shortcut_pad;
     if (keeps) bits[k] = row.activation_bits;

@@ -14,10 +14,13 @@ namespace {
 
 constexpr std::size_t kLarge = 1025;  ///< classes from which on cross_entropy is large_cross_entropy
 
-/// Loss of one image and its derivative with respect to the logits `o` (`d`, when not empty).
-using Rule = double (*)(const Loss&, std::span<const float> o, std::size_t y, std::span<double> d);
+/// Loss of one image and its derivative with respect to the logits `o` (`d`, when not empty). `e` is scratch,
+/// as long as `o`.
+using Rule = double (*)(const Loss&, std::span<const float> o, std::size_t y, std::span<double> d,
+                        std::span<float> e);
 
-double cross_entropy(const Loss& loss, std::span<const float> o, std::size_t y, std::span<double> d) {
+double cross_entropy(const Loss& loss, std::span<const float> o, std::size_t y, std::span<double> d,
+                     std::span<float> /*e*/) {
   const double top = *std::ranges::max_element(o);
   double sum = 0, all = 0;
   for (const float x : o) {
@@ -34,8 +37,7 @@ double cross_entropy(const Loss& loss, std::span<const float> o, std::size_t y, 
   return log_sum - on * (static_cast<double>(o[y]) - top) - off * all;
 }
 
-/// The same for large vocabularies, of which exponentials take most of the time: in floats, each once. `e`
-/// has room for them.
+/// The same for large vocabularies, of which exponentials take most of the time: in floats, each once.
 double large_cross_entropy(const Loss& loss, std::span<const float> o, std::size_t y, std::span<double> d,
                            std::span<float> e) {
   const kernels::Kernels& k = kernels::active();
@@ -52,7 +54,8 @@ double large_cross_entropy(const Loss& loss, std::span<const float> o, std::size
   return log_sum - on * static_cast<double>(o[y] - top) - off * all;
 }
 
-double squared_error(const Loss&, std::span<const float> o, std::size_t y, std::span<double> d) {
+double squared_error(const Loss&, std::span<const float> o, std::size_t y, std::span<double> d,
+                     std::span<float> /*e*/) {
   double sum = 0;
   for (std::size_t k = 0; k < o.size(); ++k) {
     const double error = static_cast<double>(o[k]) - (k == y ? 1.0 : 0.0);
@@ -62,7 +65,8 @@ double squared_error(const Loss&, std::span<const float> o, std::size_t y, std::
   return sum;
 }
 
-double multiclass_hinge(const Loss&, std::span<const float> o, std::size_t y, std::span<double> d) {
+double multiclass_hinge(const Loss&, std::span<const float> o, std::size_t y, std::span<double> d,
+                        std::span<float> /*e*/) {
   std::size_t rival = y == 0 ? 1 : 0;
   for (std::size_t k = 0; k < o.size(); ++k)
     if (k != y && o[k] > o[rival]) rival = k;
@@ -75,7 +79,8 @@ double multiclass_hinge(const Loss&, std::span<const float> o, std::size_t y, st
   return std::isnan(margin) ? margin : std::max(0.0, margin);
 }
 
-double squared_hinge(const Loss&, std::span<const float> o, std::size_t y, std::span<double> d) {
+double squared_hinge(const Loss&, std::span<const float> o, std::size_t y, std::span<double> d,
+                     std::span<float> /*e*/) {
   double sum = 0;
   const auto classes = static_cast<double>(o.size());
   for (std::size_t k = 0; k < o.size(); ++k) {
@@ -87,10 +92,10 @@ double squared_hinge(const Loss&, std::span<const float> o, std::size_t y, std::
   return sum;
 }
 
-Rule rule_of(LossKind kind) {
+Rule rule_of(LossKind kind, std::size_t classes) {
   switch (kind) {
     case LossKind::cross_entropy:
-      return cross_entropy;
+      return classes >= kLarge ? large_cross_entropy : cross_entropy;
     case LossKind::squared_error:
       return squared_error;
     case LossKind::multiclass_hinge:
@@ -108,7 +113,7 @@ class LossStep final : public Step {
       : Step("loss", StepKind::loss, {src},
              diff_src >= 0 ? std::vector<TensorId>{diff_src, scratch} : std::vector<TensorId>{scratch}),
         loss_(loss),
-        rule_(rule_of(loss.kind)),
+        rule_(rule_of(loss.kind, static_cast<std::size_t>(classes))),
         src_(src),
         diff_src_(diff_src),
         scratch_(scratch),
@@ -120,12 +125,11 @@ class LossStep final : public Step {
     LossPartial partial;
     auto* place = reinterpret_cast<double*>(context.raw(scratch_));
     const std::span<double> diff(place, diff_src_ >= 0 ? classes_ : 0);
-    const std::span<float> powers(reinterpret_cast<float*>(place + classes_), classes_);
-    const bool large = loss_.kind == LossKind::cross_entropy && classes_ >= kLarge;
+    const std::span<float> scratch(reinterpret_cast<float*>(place + classes_), classes_);
     for (std::size_t n = 0; n < images_; ++n) {
       const std::span<const float> o(context.at(src_) + n * classes_, classes_);
       const auto y = static_cast<std::size_t>(context.labels[n]);
-      partial.loss += large ? large_cross_entropy(loss_, o, y, diff, powers) : rule_(loss_, o, y, diff);
+      partial.loss += rule_(loss_, o, y, diff, scratch);
       partial.correct += static_cast<std::size_t>(std::ranges::max_element(o) - o.begin()) == y ? 1 : 0;
       for (std::size_t k = 0; k < diff.size(); ++k)
         context.at(diff_src_)[n * classes_ + k] = static_cast<float>(diff[k] * context.inverse_batch);

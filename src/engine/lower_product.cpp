@@ -47,16 +47,18 @@ double seconds_of(const kernels::BitConvolution& convolution, std::size_t images
 }  // namespace
 
 void describe_path(const Shared& shared, int layer, LayerInfo& row) {
+  const auto implementation = shared.implementations.find(layer);
+  if (implementation != shared.implementations.end()) row.implementation = implementation->second;
   const auto name = [&](Path path) -> std::string {
     if (path == Path::int8) return "int8";
     if (path == Path::bitwise) return "bitwise";
-    return shared.precision == Precision::bfloat16 ? "bfloat16" : "float32";
+    // Embeddings and LSTMs have no product of `precision`.
+    const bool rounded = shared.precision == Precision::bfloat16 && !row.implementation.empty();
+    return rounded ? "bfloat16" : "float32";
   };
   const auto found = shared.paths.find(layer);
   const PathChoice choice = found == shared.paths.end() ? PathChoice{} : found->second;
   row.path = name(choice.path);
-  const auto implementation = shared.implementations.find(layer);
-  if (implementation != shared.implementations.end()) row.implementation = implementation->second;
   for (const auto& [path, seconds] : choice.seconds) row.measured.emplace_back(name(path), seconds);
 }
 
