@@ -1,6 +1,7 @@
 #include "base/cast.hpp"
 #include "engine/lowering.hpp"
 #include "engine/weight_gradient_step.hpp"
+#include "engine/winograd_step.hpp"
 
 namespace qtrain::engine {
 
@@ -20,6 +21,12 @@ kernels::PairValues pair_values(Storage storage) {
   if (storage == Storage::bfloat16) return kernels::PairValues::bfloat16;
   return storage == Storage::unsigned_byte ? kernels::PairValues::unsigned_bytes
                                            : kernels::PairValues::signed_bytes;
+}
+
+kernels::WinogradValues winograd_values(Storage storage) {
+  if (storage == Storage::float32) return kernels::WinogradValues::floats;
+  return storage == Storage::unsigned_byte ? kernels::WinogradValues::unsigned_bytes
+                                           : kernels::WinogradValues::signed_bytes;
 }
 
 }  // namespace
@@ -141,7 +148,9 @@ Stored Lowering::propagated(const Node& node, const Stored& diff_dst) {
 void Lowering::backward_weights(const Node& node, TensorId diff_dst) {
   const bool pairs = operand_ == Storage::bfloat16 && !node.linear && kernels::multiplies_bfloat16() &&
                      suits_pairs(geometry_of(node));
-  const Partial partial = pairs ? weights_by_pairs(node, diff_dst) : weights_by_call(node, diff_dst);
+  const Partial partial = pairs               ? weights_by_pairs(node, diff_dst)
+                          : by_winograd(node) ? weights_by_winograd(node, diff_dst)
+                                              : weights_by_call(node, diff_dst);
   add_partial(*node.weights, partial, value(node.src).unit, node.name);
 }
 
@@ -168,7 +177,7 @@ Lowering::Partial Lowering::weights_by_call(const Node& node, TensorId diff_dst)
 }
 
 Lowering::Partial Lowering::weights_by_pairs(const Node& node, TensorId diff_dst) {
-  const Stored src = bytes_or_bfloat16(node.src, node.name);
+  const Stored src = bytes_or(node.src, Storage::bfloat16, node.name);
   auto gradient = std::make_unique<kernels::WeightGradient>(geometry_of(node), pair_values(src.storage));
   const TensorId scratch = program().tensor(node.name + " pairs", gradient->scratch_bytes());
   const Desc desc = onednn::channels_last(node.weights->shape);
@@ -178,7 +187,20 @@ Lowering::Partial Lowering::weights_by_pairs(const Node& node, TensorId diff_dst
   return {partial, desc};
 }
 
+Lowering::Partial Lowering::weights_by_winograd(const Node& node, TensorId diff_dst) {
+  const Stored src = bytes_or(node.src, Storage::float32, node.name);
+  auto gradient =
+      std::make_unique<kernels::WinogradWeightGradient>(geometry_of(node), winograd_values(src.storage));
+  const TensorId scratch = program().tensor(node.name + " tiles", gradient->scratch_bytes());
+  const Desc desc = onednn::channels_last(node.weights->shape);
+  const TensorId partial = program().tensor(node.name + " weight gradient", desc.get_size(), true);
+  program().step(winograd_gradient_step(node.name, std::move(gradient), static_cast<std::size_t>(images_),
+                                        src.tensor, diff_dst, scratch, partial));
+  return {partial, desc};
+}
+
 void Lowering::backward_data(const Node& node, TensorId diff_dst) {
+  if (by_winograd(node)) return data_by_winograd(node, diff_dst);
   const Built built = node.linear ? onednn::linear_backward_data(node.forward, gradient_)
                                   : onednn::convolution_backward_data(node.forward, node.window, gradient_);
   const void* w = shared_.parameters.copy(*node.weights, Parameters::Content::used, built.weights);
@@ -188,6 +210,12 @@ void Lowering::backward_data(const Node& node, TensorId diff_dst) {
         {DNNL_ARG_WEIGHTS, built.weights, -1, w},
         {DNNL_ARG_DIFF_SRC, built.src, diff_src, nullptr}},
        {diff_dst}, {diff_src});
+}
+
+void Lowering::data_by_winograd(const Node& node, TensorId diff_dst) {
+  const auto* w = static_cast<const float*>(shared_.parameters.copy(
+      *node.weights, Parameters::Content::used, onednn::channels_last(node.weights->shape)));
+  emit_winograd(node, StepKind::convolution_backward_data, diff_dst, w, new_diff(node.src, node.name));
 }
 
 void Lowering::prepare_gradient(Shared::WeightGradient& gradient, const Desc& desc, const ParameterSlot& slot,

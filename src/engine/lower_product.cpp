@@ -5,6 +5,7 @@
 #include "base/cast.hpp"
 #include "engine/lowering.hpp"
 #include "engine/measure.hpp"
+#include "engine/winograd_step.hpp"
 
 // What computes the forward product of a convolution or linear layer: floats, or, where both operands are
 // codes and every sum fits a float's mantissa, bytes or bit planes, which give the same bits.
@@ -120,6 +121,24 @@ std::unique_ptr<kernels::BitConvolution> Lowering::bit_product(const Node& node,
   return std::make_unique<kernels::BitConvolution>(g, weights, activations);
 }
 
+// With many channels oneDNN is faster (measured). A rule and no measurement, for the bits hang on it.
+bool Lowering::by_winograd(const Node& node) const {
+  if (node.linear || operand_ != Storage::float32 || !kernels::multiplies_fused()) return false;
+  const kernels::ConvolutionGeometry g = geometry_of(node);
+  return kernels::has_winograd(g) && g.channels <= 128 && g.outputs <= 128;
+}
+
+void Lowering::emit_winograd(const Node& node, StepKind kind, TensorId src, const float* weights,
+                             TensorId dst) {
+  using Direction = kernels::WinogradConvolution::Direction;
+  auto convolution = std::make_unique<kernels::WinogradConvolution>(
+      geometry_of(node),
+      kind == StepKind::convolution_forward ? Direction::forward : Direction::backward_data);
+  const TensorId scratch = program().tensor(node.name + " tiles", convolution->scratch_bytes());
+  program().step(winograd_step(node.name, kind, std::move(convolution), static_cast<std::size_t>(images_),
+                               src, weights, scratch, dst));
+}
+
 // A layer keeps its path: the short last shard goes the way of the full ones.
 Path Lowering::path_of(int id, const Node& node) {
   const auto codes = low_bit_ ? codes_of(node) : std::nullopt;
@@ -166,7 +185,13 @@ void Lowering::lower_call(const Node& node, const Built& built, Storage storage,
        {x}, {dst});
 }
 
-void Lowering::lower_floats(const Node& node, TensorId dst) { lower_call(node, node.forward, operand_, dst); }
+// Sums of codes are exact, as low bits have them, only if they are made as they are.
+void Lowering::lower_floats(const Node& node, TensorId dst) {
+  if (codes_of(node) || !by_winograd(node)) return lower_call(node, node.forward, operand_, dst);
+  const auto* w = static_cast<const float*>(shared_.parameters.copy(
+      *node.weights, Parameters::Content::codes, onednn::outputs_last(node.weights->shape)));
+  emit_winograd(node, StepKind::convolution_forward, floats(node.src, node.name), w, dst);
+}
 
 void Lowering::lower_integers(const Node& node, TensorId dst) {
   const ProductCodes codes = codes_of(node).value();

@@ -40,10 +40,10 @@ Stored Lowering::exact(int v, const std::string& name) {
   return {floats(v, name)};
 }
 
-Stored Lowering::bytes_or_bfloat16(int v, const std::string& name) {
-  for (const Storage storage : {Storage::unsigned_byte, Storage::signed_byte})
-    if (value(v).in(storage) >= 0) return {value(v).in(storage), storage};
-  return {stored(v, Storage::bfloat16, name), Storage::bfloat16};
+Stored Lowering::bytes_or(int v, Storage storage, const std::string& name) {
+  for (const Storage bytes : {Storage::unsigned_byte, Storage::signed_byte})
+    if (value(v).in(bytes) >= 0) return {value(v).in(bytes), bytes};
+  return {stored(v, storage, name), storage};
 }
 
 TensorId Lowering::converted(const Stored& src, Storage storage, std::size_t size, const std::string& name) {

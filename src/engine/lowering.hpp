@@ -139,6 +139,10 @@ class Lowering {
   std::optional<onednn::Built> integer_product(const Node& node, const ProductCodes& codes);
   std::unique_ptr<kernels::BitConvolution> bit_product(const Node& node, const ProductCodes& codes) const;
 
+  /// Whether products of floats are made by Winograd's tiles.
+  bool by_winograd(const Node& node) const;
+  void emit_winograd(const Node& node, StepKind kind, TensorId src, const float* weights, TensorId dst);
+
   Path path_of(int id, const Node& node);
   PathChoice measure_paths(const Node& node, const ProductCodes& codes, const onednn::Built* integer,
                            const kernels::BitConvolution* bits) const;
@@ -158,8 +162,8 @@ class Lowering {
   /// The value in a storage that loses nothing: floats or codes, what there is.
   Stored exact(int v, const std::string& name);
 
-  /// The value as codes of one byte, or as bfloat16 where it has none.
-  Stored bytes_or_bfloat16(int v, const std::string& name);
+  /// The value as codes of one byte, or in another storage where it has none.
+  Stored bytes_or(int v, Storage storage, const std::string& name);
 
   /// Computes the product of a value that is none yet.
   void compute_product(int v, const std::string& name);
@@ -220,14 +224,18 @@ class Lowering {
     TensorId tensor;
     onednn::Desc desc;
   };
-  /// By oneDNN, or by products of pairs.
   /// Has the partials of all shards added up to the slot's gradient, times the scale of `unit`.
   void add_partial(const ParameterSlot& slot, const Partial& partial, const ActivationUnit* unit,
                    const std::string& name);
+  /// By oneDNN, by products of pairs, or by Winograd's tiles.
   Partial weights_by_call(const Node& node, TensorId diff_dst);
   Partial weights_by_pairs(const Node& node, TensorId diff_dst);
 
+  Partial weights_by_winograd(const Node& node, TensorId diff_dst);
+
   void backward_data(const Node& node, TensorId diff_dst);
+
+  void data_by_winograd(const Node& node, TensorId diff_dst);
 
   /// The gradient of a layer with quantized weights, quantized; of others as it is.
   Stored propagated(const Node& node, const Stored& diff_dst);

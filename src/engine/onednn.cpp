@@ -174,6 +174,10 @@ Desc channels_last(const memory::dims& dims) {
   return {dims, memory::data_type::f32, memory::format_tag::acdb};
 }
 
+Desc outputs_last(const memory::dims& dims) {
+  return {dims, memory::data_type::f32, memory::format_tag::bcda};
+}
+
 Desc transposed(const memory::dims& dims) { return {dims, memory::data_type::f32, memory::format_tag::ba}; }
 
 Desc in_storage(const Desc& desc, Storage storage) { return with_type(desc, type_of(storage)); }

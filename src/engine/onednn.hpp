@@ -25,6 +25,8 @@ Desc plain(const dnnl::memory::dims& dims);  ///< row major
 /// and 0.83 against 0.92 and 0.85, 19 channels 2.3 against 4.0, and no fall to a reference kernel where
 /// channels are no multiple of 16 (6 -> 16 channels 5x5: 0.26 ms against 239).
 Desc channels_last(const dnnl::memory::dims& dims);
+/// Weights OIHW as I, kernel rows, kernel columns, O.
+Desc outputs_last(const dnnl::memory::dims& dims);
 Desc transposed(const dnnl::memory::dims& dims);  ///< a matrix, column major
 /// The same layout with values stored so.
 Desc in_storage(const Desc& desc, Storage storage);

@@ -11,10 +11,12 @@ struct BitPlan;
 struct BitThresholds;
 struct PairLayout;  // pairs.hpp
 struct PairPlan;
+struct WinogradTiles;  // winograd_tiles.hpp
+struct WinogradProduct;
 
 /// One set of kernels: pure functions on plain pointers. All sets give the same bits (additions in the stated
-/// order, no fused multiply-add; only which NaN a NaN is stays open), so the choice of ISA is a matter of
-/// speed alone.
+/// order, no fused multiply-add but where fma() is written; only which NaN a NaN is stays open), so the
+/// choice of ISA is a matter of speed alone.
 ///
 /// A tile is `pixels` rows of `lanes` values, element (p, l) at p * lanes + l; per-lane arrays have `lanes`
 /// entries. In a blocked layout (nChw16c) lanes = 16 channels of one block and pixels run over the image; in
@@ -103,6 +105,36 @@ struct Kernels {
   /// counts as 0 if it is denormal, and sums are rounded to float, products are not.
   void (*pair_products)(const PairPlan& plan, const unsigned* src, const unsigned* diff_dst,
                         std::size_t images, float* diff_weights);
+  /// u = G g G^T for weights g [term][3][3][lane], turned: with ky and kx both backwards; u is
+  /// [element][term] [lane]. Rows of G are x0, ((x0 + x2) + x1) / 2, ((x0 + x2) - x1) / 2, x2, ky first.
+  void (*winograd_weights)(std::size_t terms, std::size_t lanes, const float* g, bool turned, float* u);
+  /// v = B^T d B of the windows around the tiles of `rows` rows of tiles from first_row on, of images x. Rows
+  /// of B^T are x0 - x2, x1 + x2, x2 - x1, x1 - x3, columns of pixels first. The same of bytes.
+  void (*winograd_windows)(const WinogradTiles& tiles, const void* x, std::size_t first_row, std::size_t rows,
+                           float* v);
+  void (*winograd_unsigned_byte_windows)(const WinogradTiles& tiles, const void* x, std::size_t first_row,
+                                         std::size_t rows, float* v);
+  void (*winograd_signed_byte_windows)(const WinogradTiles& tiles, const void* x, std::size_t first_row,
+                                       std::size_t rows, float* v);
+  /// m[tile][lane] = fma(v[tile][term], u[term][lane], m) over terms in their order, m = 0 before; in each of
+  /// the 16 elements.
+  void (*winograd_products)(const WinogradProduct& product, const float* v, const float* u, std::size_t tiles,
+                            float* m);
+  /// y = A^T m A, tiles as in winograd_windows: rows of A^T are (x0 + x1) + x2, (x1 - x2) - x3, columns
+  /// first.
+  void (*winograd_results)(const WinogradTiles& tiles, const float* m, std::size_t first_row,
+                           std::size_t rows, float* y);
+  /// e = A' g A'^T, tiles likewise: rows of A' are x0, x0 + x1, x0 - x1, x1, columns first.
+  void (*winograd_gradients)(const WinogradTiles& tiles, const float* g, std::size_t first_row,
+                             std::size_t rows, float* e);
+  /// u[term][lane] = fma(e[tile][term], v[tile][lane], u) over tiles in their order; in each element. Of
+  /// product, src_apart is that of e, dst_apart that of v.
+  void (*winograd_sums)(const WinogradProduct& product, const float* e, const float* v, std::size_t tiles,
+                        float* u);
+  /// Gradients [term][3][3][lane] = G'^T u G': with h = x / 2, rows are x0 + (h1 + h2), h1 - h2, (h1 + h2) -
+  /// x3, ky first.
+  void (*winograd_weight_gradients)(std::size_t terms, std::size_t lanes, const float* u,
+                                    float* diff_weights);
   /// Whether every value is finite.
   bool (*all_finite)(const float* x, std::size_t size);
   /// Runs independent multiply-add chains in registers; returns multiply-adds done. For measuring the

@@ -12,12 +12,14 @@ void fill_sums(Kernels& set);   ///< moments, products, lane_sums, tree_sum
 void fill_response_norm(Kernels& set);
 void fill_bit_planes(Kernels& set);   ///< pack_*, bit_convolution*, popcount_burn
 void fill_pairs(Kernels& set);        ///< pack_pairs, pair_products
+void fill_winograd(Kernels& set);     ///< winograd_*
 void fill_elementwise(Kernels& set);  ///< the others
 }  // namespace reference
 
 namespace avx2 {
 void fill_pack_planes(Kernels& set);      ///< pack_bytes, pack_floats, pack_signs
 void fill_bit_convolution(Kernels& set);  ///< bit_convolution, popcount_burn
+void fill_winograd(Kernels& set);         ///< needs FMA
 }  // namespace avx2
 
 namespace avx512 {
@@ -29,6 +31,7 @@ void fill_pack_planes(Kernels& set);      ///< pack_bytes, pack_floats, pack_sig
 void fill_bit_convolution(Kernels& set);  ///< bit_convolution*, popcount_burn: needs VPOPCNTDQ, BITALG, VNNI
 void fill_bit_convolution_bw(Kernels& set);  ///< the same without them
 void fill_pairs(Kernels& set);               ///< needs AVX-512 BF16
+void fill_winograd(Kernels& set);
 }  // namespace avx512
 
 }  // namespace qtrain::kernels

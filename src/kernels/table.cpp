@@ -16,6 +16,7 @@ const Kernels& reference_set() {
     reference::fill_response_norm(set);
     reference::fill_bit_planes(set);
     reference::fill_pairs(set);
+    reference::fill_winograd(set);
     reference::fill_elementwise(set);
     return set;
   }();
@@ -28,6 +29,7 @@ const Kernels& avx2_set() {
     set.isa = "avx2";
     avx2::fill_pack_planes(set);
     avx2::fill_bit_convolution(set);
+    if (multiplies_fused()) avx2::fill_winograd(set);
     return set;
   }();
   return kSet;
@@ -42,6 +44,7 @@ Kernels make_avx512(const char* isa, void (*fill_bit_convolution)(Kernels&)) {
   avx512::fill_elementwise(set);
   avx512::fill_pack_planes(set);
   (multiplies_bfloat16() ? avx512::fill_pairs : reference::fill_pairs)(set);
+  avx512::fill_winograd(set);
   fill_bit_convolution(set);
   return set;
 }
@@ -81,6 +84,8 @@ std::string_view lacking(std::string_view isa) {
 }  // namespace
 
 bool multiplies_bfloat16() { return cpu_has_avx512bw() && __builtin_cpu_supports("avx512bf16"); }
+
+bool multiplies_fused() { return cpu_has_avx2() && __builtin_cpu_supports("fma"); }
 
 std::vector<const Kernels*> available() {
   std::vector<const Kernels*> sets{&reference_set()};

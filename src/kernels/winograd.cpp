@@ -1,0 +1,116 @@
+#include "kernels/winograd.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace qtrain::kernels {
+namespace {
+
+/// Tiles at once, as many rows of them as make about so many: what they take stays in the second cache, and
+/// often in the first.
+constexpr std::size_t kTiles = 64;
+/// Elements are set this much off the powers of two by which caches find their lines.
+constexpr std::size_t kOffset = 16;
+constexpr std::size_t kElements = 16;
+
+WinogradTiles tiles_of(const ConvolutionGeometry& g, std::size_t channels) {
+  WinogradTiles tiles{};
+  tiles.height = g.height;
+  tiles.width = g.width;
+  tiles.channels = channels;
+  tiles.rows = (g.height + 1) / 2;
+  tiles.columns = (g.width + 1) / 2;
+  return tiles;
+}
+
+std::size_t rows_at_once(const WinogradTiles& tiles) {
+  return std::max<std::size_t>(1, kTiles / tiles.columns);
+}
+
+std::size_t apart(const WinogradTiles& tiles, std::size_t rows) {
+  return rows * tiles.columns * tiles.channels + kOffset;
+}
+
+std::size_t weights_of(const WinogradProduct& product) { return kElements * product.terms * product.lanes; }
+
+std::size_t bytes_of(const WinogradProduct& product) {
+  return (weights_of(product) + kElements * (product.src_apart + product.dst_apart)) * sizeof(float);
+}
+
+decltype(Kernels::winograd_windows) windows_of(const Kernels& kernels, WinogradValues values) {
+  if (values == WinogradValues::floats) return kernels.winograd_windows;
+  return values == WinogradValues::unsigned_bytes ? kernels.winograd_unsigned_byte_windows
+                                                  : kernels.winograd_signed_byte_windows;
+}
+
+/// Calls work(first row, rows) for all rows of tiles of the images.
+template <class Work>
+void in_chunks(std::size_t rows, std::size_t at_once, const Work& work) {
+  for (std::size_t first = 0; first < rows; first += at_once) work(first, std::min(at_once, rows - first));
+}
+
+}  // namespace
+
+bool has_winograd(const ConvolutionGeometry& g) {
+  return g.kernel == 3 && g.stride == 1 && g.padding == 1 && g.end_padding == 0 && g.channels % 16 == 0 &&
+         g.outputs % 16 == 0;
+}
+
+WinogradConvolution::WinogradConvolution(const ConvolutionGeometry& g, Direction direction,
+                                         const Kernels& kernels)
+    : kernels_(kernels),
+      turned_(direction == Direction::backward_data),
+      src_(tiles_of(g, turned_ ? g.outputs : g.channels)),
+      dst_(tiles_of(g, turned_ ? g.channels : g.outputs)),
+      rows_(rows_at_once(src_)) {
+  QTRAIN_CHECK(has_winograd(g), "a convolution {} x {} of stride {} has no Winograd tiles", g.kernel,
+               g.kernel, g.stride);
+  src_.apart = apart(src_, rows_);
+  dst_.apart = apart(dst_, rows_);
+  product_ = {
+      .terms = src_.channels, .lanes = dst_.channels, .src_apart = src_.apart, .dst_apart = dst_.apart};
+}
+
+std::size_t WinogradConvolution::scratch_bytes() const { return bytes_of(product_); }
+
+void WinogradConvolution::run(const float* src, std::size_t images, const float* weights, float* scratch,
+                              float* dst) const {
+  float *u = scratch, *v = u + weights_of(product_), *m = v + kElements * src_.apart;
+  kernels_.winograd_weights(product_.terms, product_.lanes, weights, turned_, u);
+  in_chunks(images * src_.rows, rows_, [&](std::size_t first, std::size_t rows) {
+    kernels_.winograd_windows(src_, src, first, rows, v);
+    kernels_.winograd_products(product_, v, u, rows * src_.columns, m);
+    kernels_.winograd_results(dst_, m, first, rows, dst);
+  });
+}
+
+WinogradWeightGradient::WinogradWeightGradient(const ConvolutionGeometry& g, WinogradValues src,
+                                               const Kernels& kernels)
+    : kernels_(kernels),
+      windows_(windows_of(kernels, src)),
+      src_(tiles_of(g, g.channels)),
+      diff_dst_(tiles_of(g, g.outputs)),
+      rows_(rows_at_once(src_)) {
+  QTRAIN_CHECK(has_winograd(g), "a convolution {} x {} of stride {} has no Winograd tiles", g.kernel,
+               g.kernel, g.stride);
+  src_.apart = apart(src_, rows_);
+  diff_dst_.apart = apart(diff_dst_, rows_);
+  product_ = {.terms = g.outputs, .lanes = g.channels, .src_apart = diff_dst_.apart, .dst_apart = src_.apart};
+}
+
+std::size_t WinogradWeightGradient::scratch_bytes() const { return bytes_of(product_); }
+
+void WinogradWeightGradient::run(const void* src, const float* diff_dst, std::size_t images, float* scratch,
+                                 float* diff_weights) const {
+  float *u = scratch, *v = u + weights_of(product_), *e = v + kElements * src_.apart;
+  std::fill_n(u, weights_of(product_), 0.0f);
+  in_chunks(images * src_.rows, rows_, [&](std::size_t first, std::size_t rows) {
+    windows_(src_, src, first, rows, v);
+    kernels_.winograd_gradients(diff_dst_, diff_dst, first, rows, e);
+    kernels_.winograd_sums(product_, e, v, rows * src_.columns, u);
+  });
+  kernels_.winograd_weight_gradients(product_.terms, product_.lanes, u, diff_weights);
+}
+
+}  // namespace qtrain::kernels
