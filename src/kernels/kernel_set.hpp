@@ -24,6 +24,7 @@ struct WinogradProduct;
 /// alignment is required.
 struct Kernels {
   const char* isa;  ///< "reference", "avx2", "avx512bw", "avx512"
+  bool has_avx2;    ///< all but the reference; for loops elsewhere that are compiled for it too
 
   /// y = z * a[l] + b[l]
   void (*affine)(const float* z, const float* a, const float* b, float* y, std::size_t pixels,

@@ -27,6 +27,7 @@ const Kernels& avx2_set() {
   static const Kernels kSet = [] {
     Kernels set = reference_set();
     set.isa = "avx2";
+    set.has_avx2 = true;
     avx2::fill_pack_planes(set);
     avx2::fill_bit_convolution(set);
     if (multiplies_fused()) avx2::fill_winograd(set);
@@ -38,6 +39,7 @@ const Kernels& avx2_set() {
 Kernels make_avx512(const char* isa, void (*fill_bit_convolution)(Kernels&)) {
   Kernels set{};
   set.isa = isa;
+  set.has_avx2 = true;
   avx512::fill_tiles(set);
   avx512::fill_sums(set);
   avx512::fill_response_norm(set);

@@ -12,10 +12,23 @@ namespace qtrain::quant {
 
 // Loops over activations in blocks: a constant length is what g++ -O2 needs to use vector instructions. The
 // functions handed in must have neither calls nor branches, so no choice but max, min and kept_if. The last
-// block is filled up with zeros.
+// block is filled up with zeros. A loop is compiled twice, for any CPU and for AVX2; operations and order are
+// the same, and so are the bits.
 
 inline constexpr std::size_t kBlock = 16;
 using Block = std::array<float, kBlock>;
+
+/// work(), with all that it calls compiled into it for AVX2.
+template <class Work>
+__attribute__((target("avx2"), flatten, noinline)) void run_in_avx2(const Work& work) {
+  work();
+}
+
+/// work(), with AVX2 where the set of kernels in use has it.
+template <class Work>
+void run_vectorized(const Work& work) {
+  kernels::active().has_avx2 ? run_in_avx2(work) : work();
+}
 
 inline Block block_at(std::span<const float> x, std::size_t start) {
   Block block;
@@ -35,29 +48,47 @@ inline void put_block(const Block& block, std::size_t start, std::span<float> x)
     std::copy_n(block.data(), x.size() - start, x.data() + start);
 }
 
+/// Calls whole(start) for each whole block and rest(start) for what is left, if anything.
+template <class Whole, class Rest>
+void for_each_block(std::size_t size, const Whole& whole, const Rest& rest) {
+  run_vectorized([&] {
+    std::size_t start = 0;
+    for (; start + kBlock <= size; start += kBlock) whole(start);
+    if (start < size) rest(start);
+  });
+}
+
 /// y[i] = result(x[i]); the spans may be the same memory.
 template <class Result>
 void map_blocks(std::span<const float> x, std::span<float> y, Result result) {
-  for (std::size_t start = 0; start < x.size(); start += kBlock) {
-    Block block = block_at(x, start);
-    for (float& value : block) value = result(value);
-    put_block(block, start, y);
-  }
+  const auto map = [result](const float* from, float* to) {
+#pragma GCC ivdep
+    for (std::size_t i = 0; i < kBlock; ++i) to[i] = result(from[i]);
+  };
+  for_each_block(
+      x.size(), [=](std::size_t start) { map(x.data() + start, y.data() + start); },
+      [=](std::size_t start) {
+        Block block = block_at(x, start);
+        map(block.data(), block.data());
+        put_block(block, start, y);
+      });
 }
 
 /// g[i] *= derivative(x[i]); the spans must not overlap.
 template <class Derivative>
 void multiply_by(std::span<const float> x, std::span<float> g, Derivative derivative) {
-  const auto whole = [derivative](const float* __restrict values, float* __restrict gradients) {
+  const auto multiply = [derivative](const float* values, float* gradients) {
+#pragma GCC ivdep
     for (std::size_t i = 0; i < kBlock; ++i) gradients[i] *= derivative(values[i]);
   };
-  std::size_t start = 0;
-  for (; start + kBlock <= x.size(); start += kBlock) whole(x.data() + start, g.data() + start);
-  if (start == x.size()) return;
-  const Block values = block_at(x, start);
-  Block gradients = block_at(g, start);
-  whole(values.data(), gradients.data());
-  put_block(gradients, start, g);
+  for_each_block(
+      x.size(), [=](std::size_t start) { multiply(x.data() + start, g.data() + start); },
+      [=](std::size_t start) {
+        const Block values = block_at(x, start);
+        Block gradients = block_at(g, start);
+        multiply(values.data(), gradients.data());
+        put_block(gradients, start, g);
+      });
 }
 
 /// g[i] *= derivative(x[i], e^-min(|exponent(x[i])|, 88)); the spans must not overlap.
@@ -66,18 +97,27 @@ void multiply_by_exponential(std::span<const float> x, std::span<float> g, Expon
                              Derivative derivative) {
   constexpr std::size_t kPart = 16 * kBlock;
   std::array<float, kPart> powers;
-  for (std::size_t start = 0; start < x.size(); start += kPart) {
-    const std::size_t size = std::min(kPart, x.size() - start);
-    const std::span<const float> part = x.subspan(start, size);
+  const auto multiply = [derivative](const float* values, const float* e, float* gradients) {
+#pragma GCC ivdep
+    for (std::size_t i = 0; i < kBlock; ++i) gradients[i] *= derivative(values[i], e[i]);
+  };
+  for (std::size_t first = 0; first < x.size(); first += kPart) {
+    const std::size_t size = std::min(kPart, x.size() - first);
+    const std::span<const float> part = x.subspan(first, size);
+    const std::span<float> gradients = g.subspan(first, size);
     map_blocks(part, std::span(powers).first(size), exponent);
     kernels::active().exp_minus(powers.data(), powers.data(), size);
-    for (std::size_t first = 0; first < size; first += kBlock) {
-      const Block values = block_at(part, first);
-      const Block e = block_at(std::span<const float>(powers).first(size), first);
-      Block gradients = block_at(g.subspan(start, size), first);
-      for (std::size_t i = 0; i < kBlock; ++i) gradients[i] *= derivative(values[i], e[i]);
-      put_block(gradients, first, g.subspan(start, size));
-    }
+    for_each_block(
+        size,
+        [=, &powers](std::size_t start) {
+          multiply(part.data() + start, powers.data() + start, gradients.data() + start);
+        },
+        [=, &powers](std::size_t start) {
+          const Block values = block_at(part, start), e = block_at(std::span(powers).first(size), start);
+          Block rest = block_at(gradients, start);
+          multiply(values.data(), e.data(), rest.data());
+          put_block(rest, start, gradients);
+        });
   }
 }
 
@@ -90,13 +130,13 @@ inline void multiply_by_slope(float slope, std::span<float> g) {
 template <class Factor>
 double sum_products(std::span<const float> x, std::span<const float> gy, Factor factor) {
   std::array<double, kBlock> sums{};
-  for (std::size_t start = 0; start < x.size(); start += kBlock) {
-    Block factors = block_at(x, start);
-    const Block weights = block_at(gy, start);
-    for (float& value : factors) value = factor(value);
+  const auto add = [factor, &sums](const float* values, const float* weights) {
     for (std::size_t i = 0; i < kBlock; ++i)
-      sums[i] += static_cast<double>(weights[i]) * static_cast<double>(factors[i]);
-  }
+      sums[i] += static_cast<double>(weights[i]) * static_cast<double>(factor(values[i]));
+  };
+  for_each_block(
+      x.size(), [=](std::size_t start) { add(x.data() + start, gy.data() + start); },
+      [=](std::size_t start) { add(block_at(x, start).data(), block_at(gy, start).data()); });
   double total = 0;
   for (const double sum : sums) total += sum;
   return total;
