@@ -8,6 +8,13 @@
 
 #include "kernels/kernels.hpp"
 
+/// Before a loop: what one round writes no other reads.
+#ifdef __clang__
+#define QTRAIN_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define QTRAIN_INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
 namespace qtrain::quant {
 
 // Loops over activations in blocks: a constant length is what g++ -O2 needs to use vector instructions. The
@@ -62,7 +69,7 @@ void for_each_block(std::size_t size, const Whole& whole, const Rest& rest) {
 template <class Result>
 void map_blocks(std::span<const float> x, std::span<float> y, Result result) {
   const auto map = [result](const float* from, float* to) {
-#pragma GCC ivdep
+    QTRAIN_INDEPENDENT
     for (std::size_t i = 0; i < kBlock; ++i) to[i] = result(from[i]);
   };
   for_each_block(
@@ -78,7 +85,7 @@ void map_blocks(std::span<const float> x, std::span<float> y, Result result) {
 template <class Derivative>
 void multiply_by(std::span<const float> x, std::span<float> g, Derivative derivative) {
   const auto multiply = [derivative](const float* values, float* gradients) {
-#pragma GCC ivdep
+    QTRAIN_INDEPENDENT
     for (std::size_t i = 0; i < kBlock; ++i) gradients[i] *= derivative(values[i]);
   };
   for_each_block(
@@ -98,7 +105,7 @@ void multiply_by_exponential(std::span<const float> x, std::span<float> g, Expon
   constexpr std::size_t kPart = 16 * kBlock;
   std::array<float, kPart> powers;
   const auto multiply = [derivative](const float* values, const float* e, float* gradients) {
-#pragma GCC ivdep
+    QTRAIN_INDEPENDENT
     for (std::size_t i = 0; i < kBlock; ++i) gradients[i] *= derivative(values[i], e[i]);
   };
   for (std::size_t first = 0; first < x.size(); first += kPart) {
