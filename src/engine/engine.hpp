@@ -96,7 +96,8 @@ struct LayerInfo {
   int activation_bits = 32;  ///< of the layer's input
   std::string path =
       {};  ///< "float32", "bfloat16", "int8", "bitwise" (forward); "": no arithmetic of its own
-  std::string implementation = {};  ///< oneDNN's name of the float forward product, "brgconv:avx512_core"
+  /// Of the float forward product: oneDNN's name, such as "brgconv:avx512_core", or "winograd".
+  std::string implementation = {};
   /// Seconds a shard of the paths that LowBit::automatic chose from; empty if it had no choice.
   std::vector<std::pair<std::string, double>> measured = {};
 };

@@ -1,7 +1,6 @@
 #include "base/cast.hpp"
 #include "engine/lowering.hpp"
 #include "engine/weight_gradient_step.hpp"
-#include "engine/winograd_step.hpp"
 
 namespace qtrain::engine {
 
@@ -178,24 +177,27 @@ Lowering::Partial Lowering::weights_by_call(const Node& node, TensorId diff_dst)
 
 Lowering::Partial Lowering::weights_by_pairs(const Node& node, TensorId diff_dst) {
   const Stored src = bytes_or(node.src, Storage::bfloat16, node.name);
-  auto gradient = std::make_unique<kernels::WeightGradient>(geometry_of(node), pair_values(src.storage));
-  const TensorId scratch = program().tensor(node.name + " pairs", gradient->scratch_bytes());
-  const Desc desc = onednn::channels_last(node.weights->shape);
-  const TensorId partial = program().tensor(node.name + " weight gradient", desc.get_size(), true);
-  program().step(weight_gradient_step(node.name, std::move(gradient), static_cast<std::size_t>(images_),
-                                      src.tensor, diff_dst, scratch, partial));
-  return {partial, desc};
+  return weights_by(node,
+                    std::make_unique<kernels::WeightGradient>(geometry_of(node), pair_values(src.storage)),
+                    src.tensor, diff_dst);
 }
 
 Lowering::Partial Lowering::weights_by_winograd(const Node& node, TensorId diff_dst) {
   const Stored src = bytes_or(node.src, Storage::float32, node.name);
-  auto gradient =
-      std::make_unique<kernels::WinogradWeightGradient>(geometry_of(node), winograd_values(src.storage));
-  const TensorId scratch = program().tensor(node.name + " tiles", gradient->scratch_bytes());
+  return weights_by(
+      node,
+      std::make_unique<kernels::WinogradWeightGradient>(geometry_of(node), winograd_values(src.storage)),
+      src.tensor, diff_dst);
+}
+
+template <class Gradient>
+Lowering::Partial Lowering::weights_by(const Node& node, std::unique_ptr<Gradient> gradient, TensorId src,
+                                       TensorId diff_dst) {
+  const TensorId scratch = program().tensor(node.name + " scratch", gradient->scratch_bytes());
   const Desc desc = onednn::channels_last(node.weights->shape);
   const TensorId partial = program().tensor(node.name + " weight gradient", desc.get_size(), true);
-  program().step(winograd_gradient_step(node.name, std::move(gradient), static_cast<std::size_t>(images_),
-                                        src.tensor, diff_dst, scratch, partial));
+  program().step(weight_gradient_step(node.name, std::move(gradient), static_cast<std::size_t>(images_), src,
+                                      diff_dst, scratch, partial));
   return {partial, desc};
 }
 

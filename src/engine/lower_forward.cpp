@@ -124,8 +124,8 @@ void Lowering::lower_product(int id, const model::Layer& layer) {
   node.forward = node.linear ? onednn::linear_forward(operand, weights, onednn::plain(dims_of(id)))
                              : onednn::convolution_forward(operand, weights,
                                                            onednn::channels_last(dims_of(id)), node.window);
-  shared_.implementations[id] = node.forward.implementation;
   node.src = src;
+  shared_.implementations[id] = forward_by_winograd(node) ? "winograd" : node.forward.implementation;
   Value dst = make_value(layer.name, node.forward.dst);
   dst.weights = node.weights;
   dst.layer = id;

@@ -121,11 +121,11 @@ std::unique_ptr<kernels::BitConvolution> Lowering::bit_product(const Node& node,
   return std::make_unique<kernels::BitConvolution>(g, weights, activations);
 }
 
-// With many channels oneDNN is faster (measured). A rule and no measurement, for the bits hang on it.
+// With 512 channels oneDNN is faster (measured). A rule and no measurement, for the bits hang on it.
 bool Lowering::by_winograd(const Node& node) const {
   if (node.linear || operand_ != Storage::float32 || !kernels::multiplies_fused()) return false;
   const kernels::ConvolutionGeometry g = geometry_of(node);
-  return kernels::has_winograd(g) && g.channels <= 128 && g.outputs <= 128;
+  return kernels::has_winograd(g) && g.channels <= 256 && g.outputs <= 256;
 }
 
 void Lowering::emit_winograd(const Node& node, StepKind kind, TensorId src, const float* weights,
@@ -185,9 +185,11 @@ void Lowering::lower_call(const Node& node, const Built& built, Storage storage,
        {x}, {dst});
 }
 
-// Sums of codes are exact, as low bits have them, only if they are made as they are.
+// Sums of codes must be those of bytes and bit planes, exact; Winograd's are rounded.
+bool Lowering::forward_by_winograd(const Node& node) const { return by_winograd(node) && !codes_of(node); }
+
 void Lowering::lower_floats(const Node& node, TensorId dst) {
-  if (codes_of(node) || !by_winograd(node)) return lower_call(node, node.forward, operand_, dst);
+  if (!forward_by_winograd(node)) return lower_call(node, node.forward, operand_, dst);
   const auto* w = static_cast<const float*>(shared_.parameters.copy(
       *node.weights, Parameters::Content::codes, onednn::outputs_last(node.weights->shape)));
   emit_winograd(node, StepKind::convolution_forward, floats(node.src, node.name), w, dst);

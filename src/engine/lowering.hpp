@@ -141,6 +141,7 @@ class Lowering {
 
   /// Whether products of floats are made by Winograd's tiles.
   bool by_winograd(const Node& node) const;
+  bool forward_by_winograd(const Node& node) const;
   void emit_winograd(const Node& node, StepKind kind, TensorId src, const float* weights, TensorId dst);
 
   Path path_of(int id, const Node& node);
@@ -232,6 +233,8 @@ class Lowering {
   Partial weights_by_pairs(const Node& node, TensorId diff_dst);
 
   Partial weights_by_winograd(const Node& node, TensorId diff_dst);
+  template <class Gradient>
+  Partial weights_by(const Node& node, std::unique_ptr<Gradient> gradient, TensorId src, TensorId diff_dst);
 
   void backward_data(const Node& node, TensorId diff_dst);
 

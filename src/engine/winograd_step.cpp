@@ -28,29 +28,6 @@ class WinogradStep final : public Step {
   TensorId scratch_, dst_;
 };
 
-class WinogradGradientStep final : public Step {
- public:
-  WinogradGradientStep(const std::string& name, std::unique_ptr<kernels::WinogradWeightGradient> gradient,
-                       std::size_t images, TensorId src, TensorId diff_dst, TensorId scratch,
-                       TensorId diff_weights)
-      : Step(name, StepKind::convolution_backward_weights, {src, diff_dst, scratch}, {diff_weights}),
-        gradient_(std::move(gradient)),
-        images_(images),
-        src_(src),
-        diff_dst_(diff_dst),
-        scratch_(scratch),
-        diff_weights_(diff_weights) {}
-  void run(const RunContext& context) const override {
-    gradient_->run(context.raw(src_), context.at(diff_dst_), images_, context.at(scratch_),
-                   context.at(diff_weights_));
-  }
-
- private:
-  std::unique_ptr<kernels::WinogradWeightGradient> gradient_;
-  std::size_t images_;
-  TensorId src_, diff_dst_, scratch_, diff_weights_;
-};
-
 }  // namespace
 
 std::unique_ptr<Step> winograd_step(const std::string& name, StepKind kind,
@@ -59,14 +36,6 @@ std::unique_ptr<Step> winograd_step(const std::string& name, StepKind kind,
                                     TensorId dst) {
   return std::make_unique<WinogradStep>(name, kind, std::move(convolution), images, src, weights, scratch,
                                         dst);
-}
-
-std::unique_ptr<Step> winograd_gradient_step(const std::string& name,
-                                             std::unique_ptr<kernels::WinogradWeightGradient> gradient,
-                                             std::size_t images, TensorId src, TensorId diff_dst,
-                                             TensorId scratch, TensorId diff_weights) {
-  return std::make_unique<WinogradGradientStep>(name, std::move(gradient), images, src, diff_dst, scratch,
-                                                diff_weights);
 }
 
 }  // namespace qtrain::engine

@@ -20,6 +20,9 @@ enum class PairValues { bfloat16, unsigned_bytes, signed_bytes };
 /// nothing allocates after construction.
 class WeightGradient {
  public:
+  using DiffDst = unsigned short;
+  using Scratch = unsigned;
+
   WeightGradient(const ConvolutionGeometry& geometry, PairValues src, const Kernels& kernels = active());
   WeightGradient(const WeightGradient&) = delete;
   WeightGradient& operator=(const WeightGradient&) = delete;
@@ -28,7 +31,7 @@ class WeightGradient {
   std::size_t scratch_bytes() const;
 
   /// src is nhwc, diff_dst too, diff_weights is as above; no overlap. `scratch` is aligned to words.
-  void run(const void* src, const unsigned short* diff_dst, std::size_t images, unsigned* scratch,
+  void run(const void* src, const DiffDst* diff_dst, std::size_t images, Scratch* scratch,
            float* diff_weights) const;
 
  private:

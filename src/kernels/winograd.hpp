@@ -43,13 +43,16 @@ enum class WinogradValues { floats, unsigned_bytes, signed_bytes };
 ///   diff_weights[o][ky][kx][c] = sum of src[y + ky - 1][x + kx - 1][c] * diff_dst[y][x][o] over images, y, x
 class WinogradWeightGradient {
  public:
+  using DiffDst = float;
+  using Scratch = float;
+
   WinogradWeightGradient(const ConvolutionGeometry& geometry, WinogradValues src,
                          const Kernels& kernels = active());
 
   std::size_t scratch_bytes() const;
 
   /// src and diff_dst are nhwc; no overlap.
-  void run(const void* src, const float* diff_dst, std::size_t images, float* scratch,
+  void run(const void* src, const DiffDst* diff_dst, std::size_t images, Scratch* scratch,
            float* diff_weights) const;
 
  private:
