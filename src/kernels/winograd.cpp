@@ -15,6 +15,8 @@ constexpr std::size_t kOffset = 16;
 constexpr std::size_t kElements = 16;
 
 WinogradTiles tiles_of(const ConvolutionGeometry& g, std::size_t channels) {
+  QTRAIN_CHECK(has_winograd(g), "a convolution {} x {} of stride {} has no Winograd tiles", g.kernel,
+               g.kernel, g.stride);
   WinogradTiles tiles{};
   tiles.height = g.height;
   tiles.width = g.width;
@@ -64,8 +66,6 @@ WinogradConvolution::WinogradConvolution(const ConvolutionGeometry& g, Direction
       src_(tiles_of(g, turned_ ? g.outputs : g.channels)),
       dst_(tiles_of(g, turned_ ? g.channels : g.outputs)),
       rows_(rows_at_once(src_)) {
-  QTRAIN_CHECK(has_winograd(g), "a convolution {} x {} of stride {} has no Winograd tiles", g.kernel,
-               g.kernel, g.stride);
   src_.apart = apart(src_, rows_);
   dst_.apart = apart(dst_, rows_);
   product_ = {
@@ -92,8 +92,6 @@ WinogradWeightGradient::WinogradWeightGradient(const ConvolutionGeometry& g, Win
       src_(tiles_of(g, g.channels)),
       diff_dst_(tiles_of(g, g.outputs)),
       rows_(rows_at_once(src_)) {
-  QTRAIN_CHECK(has_winograd(g), "a convolution {} x {} of stride {} has no Winograd tiles", g.kernel,
-               g.kernel, g.stride);
   src_.apart = apart(src_, rows_);
   diff_dst_.apart = apart(diff_dst_, rows_);
   product_ = {.terms = g.outputs, .lanes = g.channels, .src_apart = diff_dst_.apart, .dst_apart = src_.apart};

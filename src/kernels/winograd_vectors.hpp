@@ -28,22 +28,20 @@ inline void store(float* y, size_t apart, const Four& values) {
   store(y + 3 * apart, values.x[3]);
 }
 
-/// The rows of pixels that a row of tiles meets, or four zeros where they are outside the image.
+/// The rows of pixels that a row of tiles meets; null where they are outside the image, whose values are 0.
 template <class T>
 struct WindowRows {
   const T* row[4];
-  bool there[4];
   size_t width, channels;
 
   WindowRows(const WinogradTiles& tiles, const T* image, size_t tile_row)
       : width(tiles.width), channels(tiles.channels) {
     for (size_t i = 0; i < 4; ++i) {
       const size_t y = 2 * tile_row + i;  // from 1 on
-      there[i] = y >= 1 && y <= tiles.height;
-      row[i] = there[i] ? image + (y - 1) * width * channels : nullptr;
+      row[i] = y >= 1 && y <= tiles.height ? image + (y - 1) * width * channels : nullptr;
     }
   }
-  Vector value(size_t i, size_t at) const { return there[i] ? read(row[i] + at) : zero(); }
+  Vector value(size_t i, size_t at) const { return row[i] != nullptr ? read(row[i] + at) : zero(); }
   Four column(size_t x, size_t c) const {
     if (x >= width) return {{zero(), zero(), zero(), zero()}};
     const size_t at = x * channels + c;
