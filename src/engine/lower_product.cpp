@@ -113,7 +113,8 @@ std::unique_ptr<kernels::BitConvolution> Lowering::bit_product(const Node& node,
   const auto planes = [](std::int64_t most) {
     return static_cast<int>(std::bit_width(static_cast<std::uint64_t>(most)));
   };
-  const kernels::BitWeights weights{.planes = planes(largest(codes.weights.lowest, codes.weights.highest))};
+  const kernels::BitWeights weights{.planes = planes(largest(codes.weights.lowest, codes.weights.highest)),
+                                    .no_zeros = codes.weights.lowest % 2 != 0 && codes.weights.step == 2};
   const kernels::BitActivations activations{.planes = planes((codes.highest - codes.lowest) / codes.step),
                                             .lowest = codes.lowest,
                                             .step = codes.step};

@@ -244,7 +244,7 @@ const void* Parameters::copy(const ParameterSlot& slot, Content content, const o
 
 void Parameters::keep_packed(const ParameterSlot& slot, kernels::BitConvolution& packed) {
   Weight& weight = weights_[weight_index(slot)];
-  packed.pack_weights(weight.codes.span());
+  if (weight.has_codes) packed.pack_weights(weight.codes.span());
   weight.packed.push_back(&packed);
 }
 
@@ -328,8 +328,9 @@ void Parameters::refresh(Weight& weight, const quant::WeightContext& context, We
     else
       weight.method->used(u, own, weight.used.span());
     const std::size_t count = weight.method->scale_count();
-    if (!as_it_is && weight.method->codes(weight.used.span(), weight.codes.span(),
-                                          std::span(weight.scales).first(count))) {
+    weight.has_codes = !as_it_is && weight.method->codes(weight.used.span(), weight.codes.span(),
+                                                         std::span(weight.scales).first(count));
+    if (weight.has_codes) {
       if (count == 1) std::ranges::fill(weight.scales, weight.scales.front());
     } else {
       QTRAIN_CHECK(as_it_is || !weight.method->code_range(), "{} gave no codes, though it promised them",

@@ -49,7 +49,7 @@ class Parameters {
   /// A copy of a weight's codes or used values in layout and type `desc`, filled now and at every use();
   /// equal requests share it.
   const void* copy(const ParameterSlot& slot, Content content, const onednn::Desc& desc);
-  /// Has `packed` take a weight's codes, now and at every use() that makes some.
+  /// Has `packed` take a weight's codes, now if there are any, and at every use() that makes some.
   void keep_packed(const ParameterSlot& slot, kernels::BitConvolution& packed);
   /// Scale of a weight's codes by output channel (all ones for a float weight); stable pointer.
   const float* scales(const ParameterSlot& slot) const { return weights_[weight_index(slot)].scales.data(); }
@@ -81,6 +81,7 @@ class Parameters {
     std::size_t elements = 0;
     AlignedBuffer<float> used, codes, used_gradient;  ///< empty for a float weight: the latent serves
     std::vector<float> scales;
+    bool has_codes = false;  ///< whether `codes` are some, times scales the used values
     std::deque<Copy> copies;
     std::vector<kernels::BitConvolution*> packed;
     std::vector<int> learned_slots;

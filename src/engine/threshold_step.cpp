@@ -127,7 +127,7 @@ bool has_thresholds(const std::vector<Operand>& operands, const ActivationUnit* 
   std::size_t products = 0;
   for (const Operand& o : operands) {
     if (o.product) {
-      products += o.product->convolution->fits_shorts() ? 1 : 0;
+      products += o.product->convolution->gives_codes() ? 1 : 0;
       continue;
     }
     const bool bits =

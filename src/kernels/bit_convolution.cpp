@@ -15,6 +15,7 @@ constexpr double kExactInFloat = 1 << 24;
 constexpr double kBeyondShort = 1 << 15;
 constexpr int kMostPlanes = 8;
 constexpr int kMostOfByte = 255;
+constexpr int kMostInTables = 4;  ///< planes: a byte holds the sum of four entries
 
 std::size_t round_up(std::size_t value, std::size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -89,6 +90,11 @@ BitConvolution::BitConvolution(const ConvolutionGeometry& geometry, const BitWei
   plan_.column_classes = column_classes_.data();
   plan_.factor = activations_.weighted ? 2.0F : static_cast<float>(activations_.step);
   list_terms();
+  const int planes = activations_.planes;
+  if (weights_.planes == 1 && weights_.no_zeros && fits_shorts_ && planes >= kernels.table_planes &&
+      planes <= kMostInTables)
+    lookup_.emplace(geometry_, activations_.lowest, activations_.step, (1 << planes) - 1, row_classes_.data(),
+                    column_classes_.data(), terms_.front().bias.size());
 }
 
 void BitConvolution::lay_out() {
@@ -200,11 +206,14 @@ void BitConvolution::pack_weights(std::span<const float> codes) {
         "weight code {}, must be an integer of {} bits", code, weights_.planes);
     binary = binary && static_cast<int>(code) % 2 != 0;
   }
+  QTRAIN_CHECK(binary || !weights_.no_zeros, "a weight code is even, where all were to be odd");
   plan_.masks = binary ? nullptr : masks_.data();
   for (std::size_t o = 0; o < geometry_.outputs; ++o) {
     pack_output(codes.subspan(o * size, size), o, binary);
     set_bias(o);
+    if (lookup_) lookup_->set_output(codes.subspan(o * size, size), o);
   }
+  if (lookup_) lookup_->set_bias(terms_.front().bias.span());
 }
 
 void BitConvolution::pack_output(std::span<const float> codes, std::size_t output, bool binary) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "kernels/bit_planes.hpp"
 #include "kernels/geometry.hpp"
 #include "kernels/kernels.hpp"
+#include "kernels/lookup_weights.hpp"
 
 namespace qtrain::kernels {
 
@@ -19,6 +21,7 @@ struct BitWeights {
   int planes = 1;  ///< 1 to 8
   /// The weight stands for sum of alpha_i d_i instead, with an alpha for each plane and output.
   bool weighted = false;
+  bool no_zeros = false;  ///< whether every digit is +-1, as pack_weights() then checks
 };
 
 /// Activations are codes x = lowest + step * index, 0 <= index < 2^planes: unsigned ones of b bits (b planes,
@@ -35,6 +38,10 @@ struct BitActivations {
 
 /// A convolution of low-precision operands by bit planes: described once, weights packed once a step, run for
 /// any shard, image or rows by any thread. Nothing here allocates after construction.
+///
+/// Where one plane of weights without zeros meets Kernels::table_planes to four planes, and 16 bits hold
+/// every sum, it is by tables instead (lookup_tables.hpp), with the same results: one lookup serves four
+/// channels and all planes.
 ///
 /// A digit plane d with sign s and mask m meets a plane P of bits in m & (s ^ P), and
 ///
@@ -65,20 +72,27 @@ class BitConvolution {
 
   const ConvolutionGeometry& geometry() const { return geometry_; }
   const PlaneLayout& layout() const { return plan_.layout; }
+  /// Its plan where it is by tables, else null.
+  const TablePlan* tables() const { return lookup_ ? &lookup_->plan() : nullptr; }
   /// Bytes of one packed image.
-  std::size_t image_bytes() const { return plan_.layout.image_bytes; }
-  /// Bytes of the packed weights.
+  std::size_t image_bytes() const {
+    return lookup_ ? lookup_->plan().layout.image_bytes : plan_.layout.image_bytes;
+  }
+  /// Bytes of the weights' planes.
   std::size_t weight_bytes() const { return (signs_.size() + masks_.size()) * sizeof(std::uint32_t); }
   /// Multiply-adds of one image.
   double multiply_adds() const;
 
-  /// Packs codes nhwc, or the signs of x, of `images` images; no overlap.
+  /// Packs codes nhwc of `images` images; no overlap.
   void pack(const unsigned char* codes, std::size_t images, unsigned char* planes) const {
+    if (lookup_) return kernels_.pack_byte_tables(lookup_->plan().layout, codes, images, planes);
     kernels_.pack_bytes(plan_.layout, codes, images, planes);
   }
   void pack(const float* codes, std::size_t images, unsigned char* planes) const {
+    if (lookup_) return kernels_.pack_float_tables(lookup_->plan().layout, codes, images, planes);
     kernels_.pack_floats(plan_.layout, codes, images, planes);
   }
+  /// The signs of x; of one plane.
   void pack_signs(const float* x, std::size_t images, unsigned char* planes) const {
     kernels_.pack_signs(plan_.layout, x, images, planes);
   }
@@ -87,6 +101,7 @@ class BitConvolution {
   /// first_row, floats. Not weighted: the exact integer sums of products. No overlap.
   void run(const unsigned char* planes, std::size_t images, std::size_t first_row, std::size_t last_row,
            float* dst) const {
+    if (lookup_) return kernels_.table_convolution(lookup_->plan(), planes, images, first_row, last_row, dst);
     kernels_.bit_convolution(plan_, planes, images, first_row, last_row, dst);
   }
   void run(const unsigned char* planes, std::size_t images, float* dst) const {
@@ -97,12 +112,16 @@ class BitConvolution {
   /// The same as 16-bit integers, where they fit.
   void run(const unsigned char* planes, std::size_t images, std::size_t first_row, std::size_t last_row,
            short* dst) const {
+    if (lookup_)
+      return kernels_.table_convolution_shorts(lookup_->plan(), planes, images, first_row, last_row, dst);
     kernels_.bit_convolution_shorts(plan_, planes, images, first_row, last_row, dst);
   }
   void run(const unsigned char* planes, std::size_t images, short* dst) const {
     run(planes, images, 0, plan_.out_height, dst);
   }
-  /// One image to codes of two levels, where 16 bits hold every result: see Kernels::bit_convolution_codes.
+  /// Whether it gives codes of two levels: not by tables.
+  bool gives_codes() const { return fits_shorts_ && !lookup_; }
+  /// One image to codes of two levels, where gives_codes(): see Kernels::bit_convolution_codes.
   void run(const BitThresholds& thresholds, const unsigned char* planes, const unsigned char* added,
            unsigned char* dst) const {
     kernels_.bit_convolution_codes(plan_, thresholds, planes, added, dst);
@@ -141,6 +160,7 @@ class BitConvolution {
   std::vector<Term> terms_;
   std::vector<PlaneTerm> plane_terms_;
   BitPlan plan_{};
+  std::optional<LookupWeights> lookup_;  ///< instead of the planes
 };
 
 }  // namespace qtrain::kernels

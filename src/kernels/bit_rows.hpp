@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "kernels/bit_planes.hpp"
+#include "kernels/unrolled.hpp"
 
 // What the bit-plane convolutions of avx2/ and avx512/ share, for their sources alone: how images are cut
 // into tiles. Everything has internal linkage, so no code compiled there can serve a caller elsewhere.
@@ -78,21 +79,6 @@ constexpr Tiles list_tiles(size_t pixels, size_t outputs, Units<kUnits...> /*uni
           .outputs = outputs,
           .binary = {TileOf::template kTile<false, kUnits>...},
           .masked = {TileOf::template kTile<true, kUnits>...}};
-}
-
-template <size_t kIndex>
-struct Index {
-  static constexpr size_t value = kIndex;
-};
-
-/// body(Index<0>()), ..., body(Index<kCount - 1>()): with indices that are constants an array stays in
-/// registers.
-template <size_t kCount, class Body>
-[[gnu::always_inline]] inline void for_each_index(const Body& body) {
-  if constexpr (kCount > 0) {
-    for_each_index<kCount - 1>(body);
-    body(Index<kCount - 1>{});
-  }
 }
 
 /// A row cut into tiles of about the same size: the first `large` of `size` units, the others one less.

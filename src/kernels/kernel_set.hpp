@@ -9,6 +9,8 @@ namespace qtrain::kernels {
 struct PlaneLayout;  // bit_planes.hpp
 struct BitPlan;
 struct BitThresholds;
+struct TableLayout;  // lookup_tables.hpp
+struct TablePlan;
 struct PairLayout;  // pairs.hpp
 struct PairPlan;
 struct WinogradTiles;  // winograd_tiles.hpp
@@ -23,8 +25,9 @@ struct WinogradProduct;
 /// a plain one (nchw) lanes = 1. Output may be the same memory as an input, never overlap it otherwise. No
 /// alignment is required.
 struct Kernels {
-  const char* isa;  ///< "reference", "avx2", "avx512bw", "avx512"
-  bool has_avx2;    ///< all but the reference; for loops elsewhere that are compiled for it too
+  const char* isa;   ///< "reference", "avx2", "avx512bw", "avx512"
+  bool has_avx2;     ///< all but the reference; for loops elsewhere that are compiled for it too
+  int table_planes;  ///< of activations, from how many on tables are faster than bit planes
 
   /// y = z * a[l] + b[l]
   void (*affine)(const float* z, const float* a, const float* b, float* y, std::size_t pixels,
@@ -165,6 +168,17 @@ struct Kernels {
   /// none) are [out_height][out_width][outputs]. A single term without scales, r of 16 bits.
   void (*bit_convolution_codes)(const BitPlan& plan, const BitThresholds& thresholds,
                                 const unsigned char* planes, const unsigned char* added, unsigned char* dst);
+  /// The tables of `images` images of codes nhwc, packed one after another, all bytes of all images written.
+  /// Codes as bytes, those below 0 in two's complement, or as floats.
+  void (*pack_byte_tables)(const TableLayout& layout, const unsigned char* codes, std::size_t images,
+                           unsigned char* tables);
+  void (*pack_float_tables)(const TableLayout& layout, const float* codes, std::size_t images,
+                            unsigned char* tables);
+  /// As bit_convolution, from tables: r = (sum of the entries looked up << step_bits) + bias, of 16 bits.
+  void (*table_convolution)(const TablePlan& plan, const unsigned char* tables, std::size_t images,
+                            std::size_t first_row, std::size_t last_row, float* dst);
+  void (*table_convolution_shorts)(const TablePlan& plan, const unsigned char* tables, std::size_t images,
+                                   std::size_t first_row, std::size_t last_row, short* dst);
   /// Runs independent xor-popcount-add chains in registers; returns bits done. For measuring the machine's
   /// peak.
   double (*popcount_burn)(std::size_t iterations);

@@ -10,16 +10,18 @@ namespace reference {
 void fill_tiles(Kernels& set);  ///< affine, affine_add, affine_pair
 void fill_sums(Kernels& set);   ///< moments, products, lane_sums, tree_sum
 void fill_response_norm(Kernels& set);
-void fill_bit_planes(Kernels& set);   ///< pack_*, bit_convolution*, popcount_burn
-void fill_pairs(Kernels& set);        ///< pack_pairs, pair_products
-void fill_winograd(Kernels& set);     ///< winograd_*
-void fill_elementwise(Kernels& set);  ///< the others
+void fill_bit_planes(Kernels& set);     ///< pack_*, bit_convolution*, popcount_burn
+void fill_lookup_tables(Kernels& set);  ///< pack_*_tables, table_convolution*
+void fill_pairs(Kernels& set);          ///< pack_pairs, pair_products
+void fill_winograd(Kernels& set);       ///< winograd_*
+void fill_elementwise(Kernels& set);    ///< the others
 }  // namespace reference
 
 namespace avx2 {
 void fill_pack_planes(Kernels& set);      ///< pack_bytes, pack_floats, pack_signs
 void fill_bit_convolution(Kernels& set);  ///< bit_convolution, popcount_burn
-void fill_winograd(Kernels& set);         ///< needs FMA
+void fill_lookup_tables(Kernels& set);
+void fill_winograd(Kernels& set);  ///< needs FMA
 }  // namespace avx2
 
 namespace avx512 {
@@ -30,7 +32,8 @@ void fill_elementwise(Kernels& set);
 void fill_pack_planes(Kernels& set);      ///< pack_bytes, pack_floats, pack_signs
 void fill_bit_convolution(Kernels& set);  ///< bit_convolution*, popcount_burn: needs VPOPCNTDQ, BITALG, VNNI
 void fill_bit_convolution_bw(Kernels& set);  ///< the same without them
-void fill_pairs(Kernels& set);               ///< needs AVX-512 BF16
+void fill_lookup_tables(Kernels& set);
+void fill_pairs(Kernels& set);  ///< needs AVX-512 BF16
 void fill_winograd(Kernels& set);
 }  // namespace avx512
 

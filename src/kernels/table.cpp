@@ -11,10 +11,12 @@ const Kernels& reference_set() {
   static const Kernels kSet = [] {
     Kernels set{};
     set.isa = "reference";
+    set.table_planes = 2;
     reference::fill_tiles(set);
     reference::fill_sums(set);
     reference::fill_response_norm(set);
     reference::fill_bit_planes(set);
+    reference::fill_lookup_tables(set);
     reference::fill_pairs(set);
     reference::fill_winograd(set);
     reference::fill_elementwise(set);
@@ -30,21 +32,24 @@ const Kernels& avx2_set() {
     set.has_avx2 = true;
     avx2::fill_pack_planes(set);
     avx2::fill_bit_convolution(set);
+    avx2::fill_lookup_tables(set);
     if (multiplies_fused()) avx2::fill_winograd(set);
     return set;
   }();
   return kSet;
 }
 
-Kernels make_avx512(const char* isa, void (*fill_bit_convolution)(Kernels&)) {
+Kernels make_avx512(const char* isa, void (*fill_bit_convolution)(Kernels&), int table_planes) {
   Kernels set{};
   set.isa = isa;
   set.has_avx2 = true;
+  set.table_planes = table_planes;
   avx512::fill_tiles(set);
   avx512::fill_sums(set);
   avx512::fill_response_norm(set);
   avx512::fill_elementwise(set);
   avx512::fill_pack_planes(set);
+  avx512::fill_lookup_tables(set);
   (multiplies_bfloat16() ? avx512::fill_pairs : reference::fill_pairs)(set);
   avx512::fill_winograd(set);
   fill_bit_convolution(set);
@@ -52,12 +57,12 @@ Kernels make_avx512(const char* isa, void (*fill_bit_convolution)(Kernels&)) {
 }
 
 const Kernels& avx512bw_set() {
-  static const Kernels kSet = make_avx512("avx512bw", avx512::fill_bit_convolution_bw);
+  static const Kernels kSet = make_avx512("avx512bw", avx512::fill_bit_convolution_bw, 2);
   return kSet;
 }
 
 const Kernels& avx512_set() {
-  static const Kernels kSet = make_avx512("avx512", avx512::fill_bit_convolution);
+  static const Kernels kSet = make_avx512("avx512", avx512::fill_bit_convolution, 3);
   return kSet;
 }
 

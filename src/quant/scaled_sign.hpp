@@ -31,7 +31,7 @@ class ScaledSignMethod : public WeightMethod {
     return groups_.codes(w, codes, scales);
   }
   std::size_t scale_count() const override { return groups_.count; }
-  std::optional<CodeRange> code_range() const override { return CodeRange{-1, 1}; }
+  std::optional<CodeRange> code_range() const override { return CodeRange{-1, 1, 2}; }
   int bits() const override { return 1; }
 
  protected:

@@ -34,10 +34,11 @@ struct WeightTensor {
   std::size_t outputs() const { return static_cast<std::size_t>(shape.at(0)); }
 };
 
-/// The smallest and largest integer among codes.
+/// Codes are lowest, lowest + step, ... highest.
 struct CodeRange {
   int lowest = 0;
   int highest = 0;
+  int step = 1;
 };
 
 /// How one weight tensor is quantized in training; one object a tensor.

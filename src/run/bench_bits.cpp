@@ -136,7 +136,8 @@ class BitSubject {
  public:
   BitSubject(const Layer& layer, const Bits& bits, std::size_t images, int threads)
       : images_(images),
-        convolution_(layer.geometry(), {bits.weights}, {bits.activations}),
+        convolution_(layer.geometry(), {.planes = bits.weights, .no_zeros = !bits.ternary},
+                     {bits.activations}),
         top_(static_cast<float>((1 << bits.activations) - 1)),
         slopes_(layer.outputs, 0.01F),
         offsets_(layer.outputs, 0.5F),

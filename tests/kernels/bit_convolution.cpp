@@ -46,28 +46,37 @@ std::string code_fault(const BitCase& c, const BitConvolution& convolution, cons
   return "";
 }
 
-/// "" if every set gives exactly `expected` and writes nowhere else, else what is wrong.
-std::string fault(const BitCase& c, const std::vector<int>& weights, const std::vector<int>& activations,
+/// "" if the set gives exactly `expected` and writes nowhere else, else what is wrong.
+std::string fault(const BitCase& c, const Kernels& set, const std::vector<int>& weights,
+                  const std::vector<unsigned char>& bytes, const std::vector<float>& expected) {
+  BitConvolution convolution(c.geometry, c.weights, c.activations, set);
+  convolution.pack_weights(floats_of(weights));
+  GuardedBytes planes(c.images * convolution.image_bytes());
+  convolution.pack(bytes.data() + 1, c.images, planes.data());
+  if (!planes.intact()) return "packs beyond its planes";
+  Guarded<float> dst(expected.size());
+  convolution.run(after_one(planes.values()).data() + 1, c.images, dst.data());
+  if (!dst.intact()) return "writes beyond dst";
+  if (dst.values() != expected) return "differs";
+  if (!convolution.fits_shorts()) return "";
+  Guarded<short> shorts(expected.size());
+  convolution.run(planes.data(), c.images, shorts.data());
+  if (!shorts.intact()) return "writes beyond 16-bit dst";
+  if (!std::ranges::equal(shorts.values(), expected)) return "differs in 16 bits";
+  return convolution.gives_codes() ? code_fault(c, convolution, planes.data(), expected) : "";
+}
+
+/// The same of every set, and, where there are such, by tables.
+std::string fault(BitCase c, const std::vector<int>& weights, const std::vector<int>& activations,
                   const std::vector<float>& expected) {
   const std::vector<unsigned char> bytes = after_one(bytes_of(activations));
-  for (const Kernels* set : available()) {
-    BitConvolution convolution(c.geometry, c.weights, c.activations, *set);
-    convolution.pack_weights(floats_of(weights));
-    GuardedBytes planes(c.images * convolution.image_bytes());
-    convolution.pack(bytes.data() + 1, c.images, planes.data());
-    if (!planes.intact()) return std::string(set->isa) + " packs beyond its planes";
-    Guarded<float> dst(expected.size());
-    convolution.run(after_one(planes.values()).data() + 1, c.images, dst.data());
-    if (!dst.intact()) return std::string(set->isa) + " writes beyond dst";
-    if (dst.values() != expected) return std::string(set->isa) + " differs";
-    if (!convolution.fits_shorts()) continue;
-    Guarded<short> shorts(expected.size());
-    convolution.run(planes.data(), c.images, shorts.data());
-    if (!shorts.intact()) return std::string(set->isa) + " writes beyond 16-bit dst";
-    if (!std::ranges::equal(shorts.values(), expected)) return std::string(set->isa) + " differs in 16 bits";
-    const std::string codes = code_fault(c, convolution, planes.data(), expected);
-    if (!codes.empty()) return std::string(set->isa) + " " + codes;
-  }
+  for (const Kernels* set : available())
+    for (const bool no_zeros : {false, true}) {
+      if (no_zeros && c.kind != WeightKind::odd) continue;
+      c.weights.no_zeros = no_zeros;
+      const std::string found = fault(c, *set, weights, bytes, expected);
+      if (!found.empty()) return fmt::format("{}{} {}", set->isa, no_zeros ? ", no zeros" : "", found);
+    }
   return "";
 }
 
@@ -77,6 +86,34 @@ std::string fault(const BitCase& c, std::uint32_t stream) {
   return fault(c, weights, activations, plain_convolution(c, weights, activations));
 }
 
+/// Rows and images one by one.
+void check_pieces(const BitCase& c) {
+  RandomStream random(22, Purpose::test);
+  const std::vector<int> weights = random_weights(c, random), activations = random_activations(c, random);
+  const std::vector<float> expected = plain_convolution(c, weights, activations);
+  for (const Kernels* set : available()) {
+    CAPTURE(set->isa);
+    BitConvolution convolution(c.geometry, c.weights, c.activations, *set);
+    convolution.pack_weights(floats_of(weights));
+    std::vector<unsigned char> planes(c.images * convolution.image_bytes());
+    convolution.pack(floats_of(activations).data(), c.images, planes.data());
+    const std::size_t rows = c.geometry.out_height(), image = expected.size() / c.images, row = image / rows;
+    std::vector<float> dst(expected.size(), 0.5F);
+    convolution.run(planes.data(), c.images, 1, rows - 1, dst.data() + row);
+    for (std::size_t i = 0; i < dst.size(); ++i) {
+      const std::size_t y = i % image / row;
+      REQUIRE(dst[i] == (y == 0 || y == rows - 1 ? 0.5F : expected[i]));
+    }
+    for (std::size_t n = 0; n < c.images; ++n) {
+      const unsigned char* own = planes.data() + n * convolution.image_bytes();
+      convolution.run(own, 1, 0, 1, dst.data() + n * image);
+      convolution.run(own, 1, rows - 1, rows, dst.data() + n * image + (rows - 1) * row);
+    }
+    CHECK(dst == expected);
+  }
+}
+
+constexpr BitWeights kNoZeros{.planes = 1, .no_zeros = true};
 constexpr BitActivations kSign{.planes = 1, .lowest = -1, .step = 2};
 constexpr BitActivations kTernary{.planes = 2, .lowest = -1};
 
@@ -140,6 +177,7 @@ TEST_CASE("bit convolution: widths around each tile, outputs around each block")
     CAPTURE(outputs);
     CHECK(fault({{3, 7, 16, outputs, 3, 1, 1}, {1}, {1}, WeightKind::odd}, 7) == "");
     CHECK(fault({{3, 7, 32, outputs, 3, 1, 1}, {2}, kSign, WeightKind::any}, 8) == "");
+    CHECK(fault({{3, 7, 32, outputs, 3, 1, 1}, {1}, {4}, WeightKind::odd}, 8) == "");
   }
 }
 
@@ -158,7 +196,7 @@ TEST_CASE("bit convolution: random geometries") {
     c.geometry = {1 + random.below(10), 1 + random.below(20), 1 + random.below(70), 1 + random.below(40),
                   1 + random.below(5),  1 + random.below(3),  random.below(4),      random.below(2)};
     c.weights.planes = 1 + static_cast<int>(random.below(3));
-    c.activations.planes = 1 + static_cast<int>(random.below(3));
+    c.activations.planes = 1 + static_cast<int>(random.below(4));
     c.activations.step = 1 + static_cast<int>(random.below(2));
     c.activations.lowest = -static_cast<int>(random.below(4));
     c.kind = random.below(2) == 0 ? WeightKind::odd : WeightKind::any;
@@ -180,11 +218,12 @@ TEST_CASE("bit convolution: sums at the limits of bytes, of 16-bit lanes and of 
   // 31 * 8 = 248, those of 32 do not: windows of 31, 32, 33 and 576 words.
   for (const auto& [geometry, w, a, lane_bytes] :
        {Extreme{{3, 4, 16, 16, 3}, 4, 4, 2}, Extreme{{1, 2, 10922, 3}, 1, 2, 2},
-        Extreme{{1, 2, 10923, 3}, 1, 2, 4}, Extreme{{1, 2, 32752, 3}, 1, 1, 2},
-        Extreme{{1, 2, 32784, 3}, 1, 1, 4}, Extreme{{4, 5, 16, 16, 4}, 8, 8, 4},
-        Extreme{{1, 3, 258, 17}, 8, 8, 4}, Extreme{{4, 4, 4112, 3, 4}, 8, 1, 4},
-        Extreme{{4, 4, 4112, 3, 4}, 1, 8, 4}, Extreme{{1, 2, 65535, 2}, 1, 1, 4},
-        Extreme{{1, 2, 496, 3}, 1, 1, 2}, Extreme{{1, 2, 528, 3}, 1, 1, 2}, Extreme{{1, 2, 992, 17}, 1, 1, 4},
+        Extreme{{1, 2, 10923, 3}, 1, 2, 4}, Extreme{{1, 2, 2184, 3}, 1, 4, 2},
+        Extreme{{1, 2, 32752, 3}, 1, 1, 2}, Extreme{{1, 2, 32784, 3}, 1, 1, 4},
+        Extreme{{4, 5, 16, 16, 4}, 8, 8, 4}, Extreme{{1, 3, 258, 17}, 8, 8, 4},
+        Extreme{{4, 4, 4112, 3, 4}, 8, 1, 4}, Extreme{{4, 4, 4112, 3, 4}, 1, 8, 4},
+        Extreme{{1, 2, 65535, 2}, 1, 1, 4}, Extreme{{1, 2, 496, 3}, 1, 1, 2},
+        Extreme{{1, 2, 528, 3}, 1, 1, 2}, Extreme{{1, 2, 992, 17}, 1, 1, 4},
         Extreme{{1, 2, 1024, 17}, 1, 1, 4}, Extreme{{1, 2, 1056, 17}, 1, 4, 4},
         Extreme{{3, 4, 2048, 16, 3}, 1, 1, 4}, Extreme{{3, 4, 2048, 16, 3}, 1, 4, 4}})
     for (const int sign : {-1, 1}) {
@@ -199,7 +238,8 @@ TEST_CASE("bit convolution: sums at the limits of bytes, of 16-bit lanes and of 
       CHECK(fault(c, weights, activations, expected) == "");
       std::vector<int> with_zero = weights;  // ternary digits
       with_zero.back() = 0;
-      CHECK(fault(c, with_zero, activations, plain_convolution(c, with_zero, activations)) == "");
+      const BitCase any{geometry, {w}, {a}, WeightKind::any};
+      CHECK(fault(any, with_zero, activations, plain_convolution(any, with_zero, activations)) == "");
     }
   // 3 * 10,922 = 32,766 bounds the results of signs: 16 bits hold them, in lanes of 32 bits and of 16.
   for (const std::size_t channels : {10912U, 10922U}) {
@@ -209,30 +249,30 @@ TEST_CASE("bit convolution: sums at the limits of bytes, of 16-bit lanes and of 
 }
 
 TEST_CASE("bit convolution: rows and images one by one are the whole, and leave the others") {
-  const BitCase c{{9, 11, 24, 20, 3, 2, 1}, {2}, {2}, WeightKind::any, 3};
-  RandomStream random(22, Purpose::test);
-  const std::vector<int> weights = random_weights(c, random), activations = random_activations(c, random);
-  const std::vector<float> expected = plain_convolution(c, weights, activations);
-  for (const Kernels* set : available()) {
-    CAPTURE(set->isa);
-    BitConvolution convolution(c.geometry, c.weights, c.activations, *set);
-    convolution.pack_weights(floats_of(weights));
-    std::vector<unsigned char> planes(c.images * convolution.image_bytes());
-    convolution.pack(floats_of(activations).data(), c.images, planes.data());
-    const std::size_t rows = c.geometry.out_height(), image = expected.size() / c.images, row = image / rows;
-    std::vector<float> dst(expected.size(), 0.5F);
-    convolution.run(planes.data(), c.images, 1, rows - 1, dst.data() + row);
-    for (std::size_t i = 0; i < dst.size(); ++i) {
-      const std::size_t y = i % image / row;
-      REQUIRE(dst[i] == (y == 0 || y == rows - 1 ? 0.5F : expected[i]));
-    }
-    for (std::size_t n = 0; n < c.images; ++n) {
-      const unsigned char* own = planes.data() + n * convolution.image_bytes();
-      convolution.run(own, 1, 0, 1, dst.data() + n * image);
-      convolution.run(own, 1, rows - 1, rows, dst.data() + n * image + (rows - 1) * row);
-    }
-    CHECK(dst == expected);
-  }
+  for (const BitCase& c : {BitCase{{9, 11, 24, 20, 3, 2, 1}, {2}, {2}, WeightKind::any, 3},
+                           BitCase{{9, 11, 24, 20, 3, 2, 1}, kNoZeros, {3}, WeightKind::odd, 3}})
+    check_pieces(c);
+}
+
+TEST_CASE("bit convolution: by tables where one plane without zeros meets a few, and 16 bits hold all") {
+  const auto is_by_tables = [](const ConvolutionGeometry& at, const BitActivations& activations) {
+    return BitConvolution(at, kNoZeros, activations, reference_kernels()).tables() != nullptr;
+  };
+  const ConvolutionGeometry g{4, 4, 32, 8, 3, 1, 1};
+  const auto by_tables = [&](const BitWeights& weights, const BitActivations& activations) {
+    return BitConvolution(g, weights, activations).tables() != nullptr;
+  };
+  for (const Kernels* set : available())
+    for (const int planes : {1, 2, 3, 4})
+      CHECK((BitConvolution(g, kNoZeros, {planes}, *set).tables() != nullptr) ==
+            (planes >= set->table_planes));
+  CHECK_FALSE(by_tables(kNoZeros, {5}));
+  CHECK_FALSE(by_tables({1}, {4}));
+  CHECK_FALSE(by_tables({.planes = 2, .no_zeros = true}, {3}));
+  CHECK_FALSE(by_tables({1, true, true}, {3}));
+  CHECK_FALSE(by_tables(kNoZeros, {3, 0, 1, true}));
+  CHECK(is_by_tables({1, 1, 2184, 1}, {4}));
+  CHECK_FALSE(is_by_tables({1, 1, 2185, 1}, {4}));
 }
 
 TEST_CASE("bit convolution: weights packed anew replace all of the old") {
@@ -242,7 +282,18 @@ TEST_CASE("bit convolution: weights packed anew replace all of the old") {
   BitCase any = odd;
   any.kind = WeightKind::any;
   const std::vector<int> second = random_weights(any, random);
+  const BitCase binary{odd.geometry, kNoZeros, odd.activations};
+  const std::vector<int> one = random_weights(binary, random), other = random_weights(binary, random);
   for (const Kernels* set : available()) {
+    BitConvolution by_tables(odd.geometry, kNoZeros, odd.activations, *set);
+    std::vector<unsigned char> tables(by_tables.image_bytes());
+    by_tables.pack(bytes_of(activations).data(), 1, tables.data());
+    std::vector<float> sums(output_count(odd));
+    for (const std::vector<int>& weights : {one, other}) {
+      by_tables.pack_weights(floats_of(weights));
+      by_tables.run(tables.data(), 1, sums.data());
+      CHECK(sums == plain_convolution(odd, weights, activations));
+    }
     BitConvolution convolution(odd.geometry, odd.weights, odd.activations, *set);
     std::vector<unsigned char> planes(convolution.image_bytes());
     convolution.pack(bytes_of(activations).data(), 1, planes.data());
@@ -326,6 +377,8 @@ TEST_CASE("bit convolution: what it cannot do exactly is refused") {
   CHECK_THROWS_AS(convolution.pack_weights(std::vector<float>{1, 0.5F}), Error);
   CHECK_THROWS_AS(convolution.pack_weights(std::vector<float>{1}), Error);
   CHECK_THROWS_AS(convolution.set_scales(std::vector<float>{1}, {}), Error);
+  BitConvolution signs({1, 1, 2, 1}, kNoZeros, {2});
+  CHECK_THROWS_AS(signs.pack_weights(std::vector<float>{1, 0}), Error);
 }
 
 }  // namespace qtrain::kernels

@@ -97,4 +97,60 @@ TEST_CASE("packing: signs are those of the sign kernel, zeros and NaN being +1")
   }
 }
 
+// Of the pixels of 1 x 2, 5 channels each and padding 1, entry e of a group is the sum of its indices, those
+// with their bit of e set taken from 7.
+TEST_CASE("packing: tables have the sums of four indices") {
+  const BitConvolution convolution({1, 2, 5, 1, 1, 1, 1}, {.planes = 1, .no_zeros = true}, {3, -2});
+  REQUIRE(convolution.tables() != nullptr);
+  const TableLayout& l = convolution.tables()->layout;
+  REQUIRE(l.column_bytes == 64);
+  REQUIRE(l.columns == 4);
+  REQUIRE(l.rows == 3);
+  const std::vector<unsigned char> codes = bytes_of({-2, -1, 0, 5, 4, 1, 2, 3, 1, 0});
+  const int indices[2][8] = {{0, 1, 2, 7, 6, 0, 0, 0}, {3, 4, 5, 3, 2, 0, 0, 0}};
+  for (const Kernels* set : available()) {
+    std::vector<unsigned char> tables(l.image_bytes);
+    set->pack_byte_tables(l, codes.data(), 1, tables.data());
+    for (std::size_t pixel = 0; pixel < 2; ++pixel)
+      for (std::size_t group = 0; group < 2; ++group)
+        for (std::size_t e = 0; e < 16; ++e) {
+          int sum = 0;
+          for (std::size_t j = 0; j < 4; ++j) {
+            const int x = indices[pixel][4 * group + j];
+            sum += (e >> j & 1) != 0 ? 7 - x : x;
+          }
+          CHECK(tables[l.row_bytes + (1 + pixel) * 64 + group * 16 + e] == sum);
+        }
+  }
+}
+
+TEST_CASE("packing: every set gives the reference's tables, from bytes and from floats") {
+  for (const Pack& pack : packs())
+    for (const BitActivations& activations :
+         {BitActivations{2, -1}, BitActivations{3, -6, 2}, BitActivations{4}}) {
+      const BitCase c{pack.geometry, {.planes = 1, .no_zeros = true}, activations, WeightKind::odd, 2};
+      // Each geometry once; with 256 channels 16 bits do not hold the sums.
+      if (pack.activations.planes != 8 || pack.geometry.channels == 256) continue;
+      const BitConvolution convolution(c.geometry, c.weights, activations, reference_kernels());
+      REQUIRE(convolution.tables() != nullptr);
+      const TableLayout& l = convolution.tables()->layout;
+      RandomStream random(31, Purpose::test);
+      const std::vector<int> codes = random_activations(c, random);
+      const std::vector<unsigned char> bytes = after_one(bytes_of(codes));
+      const std::vector<float> floats = after_one(floats_of(codes));
+      GuardedBytes expected(c.images * l.image_bytes);
+      reference_kernels().pack_byte_tables(l, bytes.data() + 1, c.images, expected.data());
+      for (const Kernels* set : available()) {
+        CAPTURE(std::string(set->isa));
+        GuardedBytes from_bytes(c.images * l.image_bytes), from_floats(c.images * l.image_bytes);
+        set->pack_byte_tables(l, bytes.data() + 1, c.images, from_bytes.data());
+        set->pack_float_tables(l, floats.data() + 1, c.images, from_floats.data());
+        REQUIRE(from_bytes.values() == expected.values());
+        REQUIRE(from_floats.values() == expected.values());
+        CHECK(from_bytes.intact());
+        CHECK(from_floats.intact());
+      }
+    }
+}
+
 }  // namespace qtrain::kernels

@@ -17,7 +17,8 @@ bool is_complete(const Kernels& k) {
          k.from_signed_bytes && k.to_bfloat16 && k.from_bfloat16 && k.bfloat16_from_unsigned_bytes &&
          k.bfloat16_from_signed_bytes && k.all_finite && k.multiply_add_burn && k.pack_bytes &&
          k.pack_floats && k.pack_signs && k.from_shorts && k.bit_convolution && k.bit_convolution_shorts &&
-         k.bit_convolution_codes && k.popcount_burn;
+         k.bit_convolution_codes && k.pack_byte_tables && k.pack_float_tables && k.table_convolution &&
+         k.table_convolution_shorts && k.popcount_burn;
 }
 
 std::string refusal(const char* isa) {
@@ -76,6 +77,8 @@ TEST_CASE("sets differ where their instructions help, and are the same elsewhere
     CHECK((set->pack_bytes != base.pack_bytes) == own_packing);
     CHECK((set->pack_floats != base.pack_floats) == own_packing);
     CHECK((set->pack_signs != base.pack_signs) == own_packing);
+    CHECK((set->pack_byte_tables != base.pack_byte_tables) == own_packing);
+    CHECK((set->table_convolution_shorts != base.table_convolution_shorts) == own_packing);
     CHECK((set->affine != base.affine) == own_others);
     CHECK((set->sign != base.sign) == own_others);
   }

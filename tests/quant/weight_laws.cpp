@@ -152,6 +152,9 @@ TEST_CASE("weight laws: codes are integers and times their scale give the used w
       if (range &&
           (codes[i] < static_cast<float>(range->lowest) || codes[i] > static_cast<float>(range->highest)))
         ++wrong;
+      if (range &&
+          std::fmod(codes[i] - static_cast<float>(range->lowest), static_cast<float>(range->step)) != 0)
+        ++wrong;
       const bool exact = scales[i / trained.group_size()] * codes[i] == trained.w[i];
       if (!exact || codes[i] != std::round(codes[i])) ++wrong;
     }

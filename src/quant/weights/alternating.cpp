@@ -45,7 +45,7 @@ class Alternating final : public WeightMethod {
   }
   std::size_t scale_count() const override { return groups_.count; }
   std::optional<CodeRange> code_range() const override {
-    return options_.bits == 1 ? std::optional(CodeRange{-1, 1}) : std::nullopt;
+    return options_.bits == 1 ? std::optional(CodeRange{-1, 1, 2}) : std::nullopt;
   }
   int bits() const override { return options_.bits; }
 

@@ -63,7 +63,7 @@ class BinaryConnect final : public WeightMethod {
     return true;
   }
   std::optional<CodeRange> code_range() const override {
-    return stochastic_ ? std::nullopt : std::optional(CodeRange{-1, 1});  // evaluations use w = u
+    return stochastic_ ? std::nullopt : std::optional(CodeRange{-1, 1, 2});  // evaluations use w = u
   }
   int bits() const override { return 1; }
 

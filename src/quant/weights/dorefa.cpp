@@ -63,7 +63,7 @@ class Dorefa final : public WeightMethod {
     scales[0] = scale();
     return true;
   }
-  std::optional<CodeRange> code_range() const override { return CodeRange{-top_, top_}; }
+  std::optional<CodeRange> code_range() const override { return CodeRange{-top_, top_, 2}; }
   int bits() const override { return bits_; }
 
  private:

@@ -39,7 +39,7 @@ class Lab final : public LossAware {
     for (std::size_t i = 0; i < w.size(); ++i) codes[i] = std::copysign(1.0F, w[i]);
     return true;
   }
-  std::optional<CodeRange> code_range() const override { return CodeRange{-1, 1}; }
+  std::optional<CodeRange> code_range() const override { return CodeRange{-1, 1, 2}; }
   int bits() const override { return 1; }
 };
 
