@@ -74,15 +74,48 @@ class Forward final : public ElementwiseForward {
       floats_ = dst.tensor;
     else
       narrow_.push_back(dst);
+    to_codes_ = makes_codes_alone();
   }
 
   void run(const RunContext& context) const override {
     if (const BitProduct* product = product_of(operands_)) return run_by_rows(context, *product);
     const Scratch scratch(context.at(tiles_), layout_);
-    for_each_tile(layout_, [&](const Tile& t) { finish(context, t, scratch); });
+    if (to_codes_)
+      for_each_tile(layout_, [&](const Tile& t) { make_codes(context, t, scratch); });
+    else
+      for_each_tile(layout_, [&](const Tile& t) { finish(context, t, scratch); });
   }
 
  private:
+  /// Whether Kernels::code_pass does it all.
+  bool makes_codes_alone() const {
+    const bool alone = floats_ < 0 && narrow_.size() == 1 && narrow_[0].storage == Storage::unsigned_byte;
+    if (!alone || unit_ == nullptr || unit_->observed != nullptr || !unit_->quantizer) return false;
+    return unit_->quantizer->is_ceiling() && has_passes(operands_, layout_);
+  }
+
+  /// Rows of a product: 16-bit integers where make_codes() takes them.
+  void run_rows(const RunContext& context, const BitProduct& product, std::size_t first, std::size_t last,
+                float* dst) const {
+    const auto* planes = reinterpret_cast<const unsigned char*>(context.raw(product.planes));
+    if (to_codes_ && product.convolution->fits_shorts())
+      product.convolution->run(planes, 1, first, last, reinterpret_cast<short*>(dst));
+    else
+      product.convolution->run(planes, 1, first, last, dst);
+  }
+
+  void make_codes(const RunContext& context, const Tile& t, const Scratch& scratch) const {
+    const quant::ActivationQuantizer& quantizer = *unit_->quantizer;
+    kernels::CodePass pass{.z = pass_operand(operands_[0], context, t, layout_.lanes, scratch.operand(0)),
+                           .r = {},
+                           .step = quantizer.scale(),
+                           .top = static_cast<float>(quantizer.highest_code()),
+                           .codes = reinterpret_cast<unsigned char*>(place(context, narrow_[0], t))};
+    if (operands_.size() == 2)
+      pass.r = pass_operand(operands_[1], context, t, layout_.lanes, scratch.operand(1));
+    kernels::active().code_pass(pass, t.pixels, layout_.lanes);
+  }
+
   /// All products are of as many images and rows as the one given.
   void run_by_rows(const RunContext& context, const BitProduct& product) const {
     const RowTiles tiles(product.convolution->geometry());
@@ -94,11 +127,12 @@ class Forward final : public ElementwiseForward {
       for (std::size_t row = 0; row < tiles.height; row += tiles.rows) {
         const std::size_t last = std::min(row + tiles.rows, tiles.height);
         for (std::size_t k = 0; k < operands_.size(); ++k)
-          if (const auto& p = operands_[k].product)
-            p->convolution->run(reinterpret_cast<const unsigned char*>(context.raw(p->planes)), 1, row, last,
-                                scratch.operand(k));
+          if (const auto& p = operands_[k].product) run_rows(context, *p, row, last, scratch.operand(k));
         const Tile tile{offset, 0, (last - row) * tiles.width};
-        finish(context, tile, scratch);
+        if (to_codes_)
+          make_codes(context, tile, scratch);
+        else
+          finish(context, tile, scratch);
         offset += tile.pixels * layout_.lanes;
       }
     }
@@ -133,6 +167,7 @@ class Forward final : public ElementwiseForward {
   const ActivationUnit* unit_;
   TensorId tiles_, floats_ = -1;
   std::vector<Stored> narrow_;  ///< the storages wanted besides
+  bool to_codes_ = false;
   Layout layout_;
 };
 

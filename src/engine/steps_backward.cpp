@@ -23,7 +23,11 @@ class ElementwiseBackward final : public Step {
         unit_(unit),
         g_(g),
         tiles_(tiles),
-        layout_(layout) {}
+        layout_(layout) {
+    std::vector<Stored> tensors = diff_dst;
+    for (const Operand& o : operands) tensors.push_back(o.z);
+    has_passes_ = diff_dst.size() <= 2 && has_passes(tensors, layout);
+  }
 
   void run(const RunContext& context) const override {
     for (const Operand& o : operands_)
@@ -33,6 +37,8 @@ class ElementwiseBackward final : public Step {
                       2 * (o.affine->partial_square(context.shard) - o.affine->partial_sum(context.shard)),
                   0.0);
     if (unit_ != nullptr) std::ranges::fill(unit_->partial[static_cast<std::size_t>(context.shard)], 0.0);
+    if (const auto window = window_of_pass())
+      return for_each_tile(layout_, [&](const Tile& t) { run_pass(context, t, *window); });
     const Scratch scratch(context.at(tiles_), layout_);
     for_each_tile(layout_, [&](const Tile& t) {
       float* g = g_.storage == Storage::float32 ? context.at(g_.tensor) + t.offset : scratch.gradient();
@@ -45,6 +51,41 @@ class ElementwiseBackward final : public Step {
   }
 
  private:
+  /// What the activation lets through, where Kernels::window_pass does it all.
+  std::optional<quant::ActivationRange> window_of_pass() const {
+    if (!has_passes_ || unit_ == nullptr) return {};
+    if (!unit_->quantizer) return quant::ActivationRange{0, std::numeric_limits<float>::infinity(), 1};
+    if (!unit_->partial[0].empty()) return {};  // learned values want sums of their own
+    return unit_->ste->window(unit_->quantizer->range());
+  }
+
+  void run_pass(const RunContext& context, const Tile& t, const quant::ActivationRange& window) const {
+    kernels::WindowPass pass{.diff_dst = {},
+                             .z = pass_operand(operands_[0], context, t, layout_.lanes, nullptr),
+                             .r = {},
+                             .z_sums = pass_sums(context, t, operands_[0]),
+                             .r_sums = {},
+                             .low = window.low,
+                             .high = window.high,
+                             .slope = window.slope,
+                             .g = place(context, g_, t),
+                             .values = pass_values(g_.storage)};
+    fetch_next_to_write(g_, context, t, layout_.lanes);
+    for (std::size_t k = 0; k < diff_dst_.size(); ++k)
+      pass.diff_dst[k] = pass_source(diff_dst_[k], context, t, layout_.lanes);
+    if (operands_.size() == 2) {
+      pass.r = pass_operand(operands_[1], context, t, layout_.lanes, nullptr);
+      pass.r_sums = pass_sums(context, t, operands_[1]);
+    }
+    kernels::active().window_pass(pass, t.pixels, layout_.lanes);
+  }
+
+  static kernels::PassSums pass_sums(const RunContext& context, const Tile& t, const Operand& o) {
+    if (!o.affine->wants_gradient_sums()) return {};
+    return {o.affine->mean() + t.channel, o.affine->partial_sum(context.shard) + t.channel,
+            o.affine->batch_norm() ? o.affine->partial_square(context.shard) + t.channel : nullptr};
+  }
+
   void gather(const RunContext& context, const Tile& t, const Scratch& scratch, float* g) const {
     const std::size_t size = t.pixels * layout_.lanes;
     const float* sum = values_of(diff_dst_[0], context, t, layout_.lanes, g);
@@ -87,6 +128,7 @@ class ElementwiseBackward final : public Step {
   Stored g_;
   TensorId tiles_;
   Layout layout_;
+  bool has_passes_;
 };
 
 class AffineBackward final : public Step {
@@ -98,9 +140,21 @@ class AffineBackward final : public Step {
         diff_(diff),
         operand_(operand),
         tiles_(tiles),
-        layout_(layout) {}
+        layout_(layout),
+        has_passes_(has_passes({g, operand.z}, layout)) {}
   void run(const RunContext& context) const override {
     const Affine& affine = *operand_.affine;
+    if (has_passes_)
+      return for_each_tile(layout_, [&](const Tile& t) {
+        const kernels::PairPass pass{.g = pass_source(g_, context, t, layout_.lanes),
+                                     .z = pass_source(operand_.z, context, t, layout_.lanes),
+                                     .p = affine.p() + t.channel,
+                                     .q = affine.q() + t.channel,
+                                     .r = affine.r() + t.channel,
+                                     .diff = place(context, diff_, t),
+                                     .values = pass_values(diff_.storage)};
+        kernels::active().pair_pass(pass, t.pixels, layout_.lanes);
+      });
     const Scratch scratch(context.at(tiles_), layout_);
     for_each_tile(layout_, [&](const Tile& t) {
       const float* g = values_of(g_, context, t, layout_.lanes, scratch.gradient());
@@ -117,6 +171,7 @@ class AffineBackward final : public Step {
   Operand operand_;
   TensorId tiles_;
   Layout layout_;
+  bool has_passes_;
 };
 
 class Sum final : public Step {

@@ -1,5 +1,6 @@
 #include "engine/tiles.hpp"
 
+#include "base/error.hpp"
 #include "engine/convert.hpp"
 #include "kernels/kernels.hpp"
 
@@ -32,6 +33,7 @@ std::byte* place(const RunContext& context, const Stored& x, const Tile& tile) {
 
 namespace {
 
+constexpr std::size_t kPassLanes = 16;
 constexpr std::size_t kCacheLine = 64;
 
 // Tensors outlast a barrier and come from far away; a tile's work takes about as long as its successor's way.
@@ -82,6 +84,46 @@ void combine(const std::vector<Operand>& operands, const RunContext& context, co
   const float* r = values_of(operands[1], context, tile, lanes, scratch.operand(1));
   k.affine_add(z, a, b, r, operands[1].affine->a() + tile.channel, operands[1].affine->b() + tile.channel, y,
                tile.pixels, lanes);
+}
+
+bool has_passes(const std::vector<Stored>& tensors, const Layout& layout) {
+  return kernels::active().has_passes && layout.lanes % kPassLanes == 0 &&
+         std::ranges::none_of(tensors, [](const Stored& x) { return x.storage == Storage::signed_byte; });
+}
+
+bool has_passes(const std::vector<Operand>& operands, const Layout& layout) {
+  std::vector<Stored> tensors;
+  for (const Operand& o : operands)
+    if (!o.product) tensors.push_back(o.z);
+  return has_passes(tensors, layout);
+}
+
+kernels::PassValues pass_values(Storage storage) {
+  QTRAIN_CHECK(storage != Storage::signed_byte, "passes take no signed bytes");
+  switch (storage) {
+    case Storage::signed_short:
+      return kernels::PassValues::shorts;
+    case Storage::unsigned_byte:
+      return kernels::PassValues::unsigned_bytes;
+    case Storage::bfloat16:
+      return kernels::PassValues::bfloat16;
+    default:
+      return kernels::PassValues::floats;
+  }
+}
+
+kernels::PassSource pass_source(const Stored& x, const RunContext& context, const Tile& tile,
+                                std::size_t lanes) {
+  fetch_next<0>(x, context, tile, lanes);
+  return {place(context, x, tile), pass_values(x.storage)};
+}
+
+kernels::PassOperand pass_operand(const Operand& operand, const RunContext& context, const Tile& tile,
+                                  std::size_t lanes, const float* scratch) {
+  const float *a = operand.affine->a() + tile.channel, *b = operand.affine->b() + tile.channel;
+  if (!operand.product) return {pass_source(operand.z, context, tile, lanes), a, b};
+  const bool shorts = operand.product->convolution->fits_shorts();
+  return {{scratch, shorts ? kernels::PassValues::shorts : kernels::PassValues::floats}, a, b};
 }
 
 std::size_t tiles_bytes(const Layout& layout) {

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "engine/steps.hpp"
+#include "kernels/passes.hpp"
 
 /// How elementwise passes go over a shard: tile by tile, so that what they make and what they make it of stay
 /// in the first cache.
@@ -65,6 +66,17 @@ struct Scratch {
   float* operand(std::size_t k) const { return y + (k + 1) * size; }
   float* gradient() const { return y + 3 * size; }
 };
+
+/// Whether kernels::passes are there and take the tensors of such a layout.
+bool has_passes(const std::vector<Operand>& operands, const Layout& layout);
+bool has_passes(const std::vector<Stored>& tensors, const Layout& layout);
+/// A tensor as passes take it. The next tile is fetched meanwhile.
+kernels::PassSource pass_source(const Stored& x, const RunContext& context, const Tile& tile,
+                                std::size_t lanes);
+/// The rows of a product lie in `scratch`, as 16-bit integers if they fit.
+kernels::PassOperand pass_operand(const Operand& operand, const RunContext& context, const Tile& tile,
+                                  std::size_t lanes, const float* scratch);
+kernels::PassValues pass_values(Storage storage);
 
 /// y = sum of the operands' affine maps over one tile, after values_of of each into its scratch; the rows of
 /// a product lie there already.

@@ -9,6 +9,9 @@ namespace qtrain::kernels {
 struct PlaneLayout;  // bit_planes.hpp
 struct BitPlan;
 struct BitThresholds;
+struct CodePass;  // passes.hpp
+struct WindowPass;
+struct PairPass;
 struct TableLayout;  // lookup_tables.hpp
 struct TablePlan;
 struct PairLayout;  // pairs.hpp
@@ -27,6 +30,7 @@ struct WinogradProduct;
 struct Kernels {
   const char* isa;   ///< "reference", "avx2", "avx512bw", "avx512"
   bool has_avx2;     ///< all but the reference; for loops elsewhere that are compiled for it too
+  bool has_passes;   ///< whether code_pass and the like are faster than the kernels they stand for
   int table_planes;  ///< of activations, from how many on tables are faster than bit planes
 
   /// y = z * a[l] + b[l]
@@ -59,6 +63,11 @@ struct Kernels {
   /// t = (p * x) / n, r and n as above. `scratch` has 2 * (lanes + 2 * radius) floats. No overlap.
   void (*response_norm_backward)(const float* x, const float* g, float bias, float alpha, std::size_t radius,
                                  float* scratch, float* d, std::size_t pixels, std::size_t lanes);
+
+  /// See passes.hpp; lanes are a multiple of 16.
+  void (*code_pass)(const CodePass& pass, std::size_t pixels, std::size_t lanes);
+  void (*window_pass)(const WindowPass& pass, std::size_t pixels, std::size_t lanes);
+  void (*pair_pass)(const PairPass& pass, std::size_t pixels, std::size_t lanes);
 
   /// Adds to sums[0] the sum of g, to sums[1] that of g * x, over low < x <= high, in double: sixteen sums
   /// each, sum k over i = k mod 16, added to it in turn.

@@ -14,7 +14,8 @@ void fill_bit_planes(Kernels& set);     ///< pack_*, bit_convolution*, popcount_
 void fill_lookup_tables(Kernels& set);  ///< pack_*_tables, table_convolution*
 void fill_pairs(Kernels& set);          ///< pack_pairs, pair_products
 void fill_winograd(Kernels& set);       ///< winograd_*
-void fill_elementwise(Kernels& set);    ///< the others
+void fill_passes(Kernels& set);
+void fill_elementwise(Kernels& set);  ///< the others
 }  // namespace reference
 
 namespace avx2 {
@@ -28,6 +29,7 @@ namespace avx512 {
 void fill_tiles(Kernels& set);
 void fill_sums(Kernels& set);
 void fill_response_norm(Kernels& set);
+void fill_passes(Kernels& set);
 void fill_elementwise(Kernels& set);
 void fill_pack_planes(Kernels& set);      ///< pack_bytes, pack_floats, pack_signs
 void fill_bit_convolution(Kernels& set);  ///< bit_convolution*, popcount_burn: needs VPOPCNTDQ, BITALG, VNNI

@@ -19,6 +19,7 @@ const Kernels& reference_set() {
     reference::fill_lookup_tables(set);
     reference::fill_pairs(set);
     reference::fill_winograd(set);
+    reference::fill_passes(set);
     reference::fill_elementwise(set);
     return set;
   }();
@@ -43,10 +44,12 @@ Kernels make_avx512(const char* isa, void (*fill_bit_convolution)(Kernels&), int
   Kernels set{};
   set.isa = isa;
   set.has_avx2 = true;
+  set.has_passes = true;
   set.table_planes = table_planes;
   avx512::fill_tiles(set);
   avx512::fill_sums(set);
   avx512::fill_response_norm(set);
+  avx512::fill_passes(set);
   avx512::fill_elementwise(set);
   avx512::fill_pack_planes(set);
   avx512::fill_lookup_tables(set);

@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,6 +42,9 @@ class ActivationQuantizer {
   virtual ActivationRange range() const = 0;
   virtual int lowest_code() const = 0;
   virtual int highest_code() const = 0;
+  /// Whether codes are those of Kernels::ceil_codes, with step scale() and top highest_code(): passes that
+  /// make x then make its codes as well.
+  virtual bool is_ceiling() const { return false; }
   /// Number of different codes.
   virtual int levels() const { return highest_code() - lowest_code() + 1; }
 
@@ -63,6 +67,8 @@ class Ste {
   virtual ~Ste() = default;
   /// g[i] *= mu'(x[i]); sizes equal. Called from several threads.
   virtual void multiply(std::span<const float> x, const ActivationRange& range, std::span<float> g) const = 0;
+  /// Where mu' is 0 outside (low, high] and `slope` inside, these: passes that make x then multiply as well.
+  virtual std::optional<ActivationRange> window(const ActivationRange& /*range*/) const { return {}; }
 };
 
 using ActivationFactory = std::function<std::unique_ptr<ActivationQuantizer>(const ActivationTensor&)>;

@@ -102,7 +102,7 @@ class Guarded {
 
  private:
   static constexpr std::size_t kMargin = 17;
-  static constexpr T kMark = 12345;
+  static constexpr T kMark = static_cast<T>(12345);
   std::vector<T> all_;
   std::size_t size_;
 };

@@ -18,7 +18,7 @@ bool is_complete(const Kernels& k) {
          k.bfloat16_from_signed_bytes && k.all_finite && k.multiply_add_burn && k.pack_bytes &&
          k.pack_floats && k.pack_signs && k.from_shorts && k.bit_convolution && k.bit_convolution_shorts &&
          k.bit_convolution_codes && k.pack_byte_tables && k.pack_float_tables && k.table_convolution &&
-         k.table_convolution_shorts && k.popcount_burn;
+         k.table_convolution_shorts && k.code_pass && k.window_pass && k.pair_pass && k.popcount_burn;
 }
 
 std::string refusal(const char* isa) {
@@ -80,6 +80,8 @@ TEST_CASE("sets differ where their instructions help, and are the same elsewhere
     CHECK((set->pack_byte_tables != base.pack_byte_tables) == own_packing);
     CHECK((set->table_convolution_shorts != base.table_convolution_shorts) == own_packing);
     CHECK((set->affine != base.affine) == own_others);
+    CHECK((set->window_pass != base.window_pass) == own_others);
+    CHECK(set->has_passes == (isa == "avx512bw" || isa == "avx512"));
     CHECK((set->sign != base.sign) == own_others);
   }
 }

@@ -1,4 +1,5 @@
-#include "kernels/avx512/vectors.hpp"
+#include "kernels/avx512/bfloat16.hpp"
+#include "kernels/avx512/ceiling.hpp"
 #include "kernels/sets.hpp"
 
 namespace qtrain::kernels::avx512 {
@@ -14,32 +15,18 @@ void relu(const float* x, float* y, size_t size) {
   map_flat([](__m512 v) { return _mm512_max_ps(_mm512_setzero_ps(), v); }, y, size, x);
 }
 
-// x times a reciprocal a little too small is below x / step by less than one where that is at most top, so
-// its ceiling is the right code or the one before. A reciprocal that overflows is the exception.
 void ceil_codes(const float* x, float step, float top, float* y, size_t size) {
+  if (Ceiling::serves(step, top)) return map_flat(Ceiling(step, top), y, size, x);
   const __m512 steps = _mm512_set1_ps(step), tops = _mm512_set1_ps(top), one = _mm512_set1_ps(1.0f);
-  const auto cut = [&](__m512 code) { return _mm512_min_ps(_mm512_max_ps(code, _mm512_setzero_ps()), tops); };
-  const auto too_low = [&](__m512 v, __m512 up) {
-    return _mm512_cmp_ps_mask(v, _mm512_mul_ps(up, steps), _CMP_GT_OQ);
-  };
-  const auto ceiling = [](__m512 v) {
-    return _mm512_roundscale_ps(v, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
-  };
-  if (step > 0x1p-100f && step < 0x1p100f && top < 0x1p18f) {
-    const __m512 reciprocals = _mm512_set1_ps((1 - 0x1p-20f) / step);
-    map_flat(
-        [&](__m512 v) {
-          const __m512 up = ceiling(_mm512_mul_ps(v, reciprocals));
-          return cut(_mm512_mask_add_ps(up, too_low(v, up), up, one));
-        },
-        y, size, x);
-    return;
-  }
   map_flat(
       [&](__m512 v) {
-        const __m512 up = ceiling(_mm512_div_ps(v, steps)), below = _mm512_sub_ps(up, one);
+        const __m512 up =
+            _mm512_roundscale_ps(_mm512_div_ps(v, steps), _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
+        const __m512 below = _mm512_sub_ps(up, one);
         const __mmask16 too_high = _mm512_cmp_ps_mask(v, _mm512_mul_ps(below, steps), _CMP_LE_OQ);
-        return cut(_mm512_mask_add_ps(_mm512_mask_mov_ps(up, too_high, below), too_low(v, up), up, one));
+        const __mmask16 too_low = _mm512_cmp_ps_mask(v, _mm512_mul_ps(up, steps), _CMP_GT_OQ);
+        const __m512 code = _mm512_mask_add_ps(_mm512_mask_mov_ps(up, too_high, below), too_low, up, one);
+        return _mm512_min_ps(_mm512_max_ps(code, _mm512_setzero_ps()), tops);
       },
       y, size, x);
 }
@@ -111,19 +98,6 @@ void from_shorts(const short* x, float* y, size_t size) {
     at.store(y + i, _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(values)));
   });
 }
-
-// As the reference's rounded(), before the upper half is taken. The instruction for it, vcvtneps2bf16, takes
-// denormals for 0.
-__m512i rounded(__m512 value) {
-  const __m512i bits = _mm512_castps_si512(value);
-  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  const __m512i sum = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
-  const __mmask16 nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
-  return _mm512_mask_or_epi32(sum, nan, bits, _mm512_set1_epi32(0x400000));
-}
-
-/// The upper halves of 16 values.
-__m256i upper_halves(__m512i bits) { return _mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16)); }
 
 void to_bfloat16(const float* x, unsigned short* y, size_t size) {
   alignas(64) unsigned short upper[2 * kWidth];  // where the upper halves of two vectors lie

@@ -3,7 +3,9 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/reference/ceil_code.hpp"
 #include "kernels/reference/fast_exp.hpp"
+#include "kernels/reference/round_bfloat16.hpp"
 #include "kernels/sets.hpp"
 
 namespace qtrain::kernels::reference {
@@ -17,18 +19,8 @@ void relu(const float* x, float* y, std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) y[i] = x[i] < 0.0f ? 0.0f : x[i];
 }
 
-float ceil_code(float x, float step) {
-  const float code = std::ceil(x / step);
-  if (x <= (code - 1.0f) * step) return code - 1.0f;
-  if (x > code * step) return code + 1.0f;
-  return code;
-}
-
 void ceil_codes(const float* x, float step, float top, float* y, std::size_t size) {
-  for (std::size_t i = 0; i < size; ++i) {
-    const float code = ceil_code(x[i], step);
-    y[i] = code > 0.0f ? std::min(code, top) : 0.0f;
-  }
+  for (std::size_t i = 0; i < size; ++i) y[i] = ceil_code(x[i], step, top);
 }
 
 void window(const float* x, float low, float high, float* g, std::size_t size) {
@@ -59,16 +51,8 @@ void from_signed_bytes(const unsigned char* x, float* y, std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) y[i] = static_cast<float>(static_cast<signed char>(x[i]));
 }
 
-// Adding just under half of the lower half's range, and 1 more if the upper half is odd, carries into the
-// upper half as rounding should, up to infinity.
-unsigned short rounded(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  if (std::isnan(x)) return static_cast<unsigned short>(bits >> 16 | 0x40);
-  return static_cast<unsigned short>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-}
-
 void to_bfloat16(const float* x, unsigned short* y, std::size_t size) {
-  for (std::size_t i = 0; i < size; ++i) y[i] = rounded(x[i]);
+  for (std::size_t i = 0; i < size; ++i) y[i] = round_bfloat16(x[i]);
 }
 
 void from_bfloat16(const unsigned short* x, float* y, std::size_t size) {
@@ -76,11 +60,12 @@ void from_bfloat16(const unsigned short* x, float* y, std::size_t size) {
 }
 
 void bfloat16_from_unsigned_bytes(const unsigned char* x, unsigned short* y, std::size_t size) {
-  for (std::size_t i = 0; i < size; ++i) y[i] = rounded(static_cast<float>(x[i]));
+  for (std::size_t i = 0; i < size; ++i) y[i] = round_bfloat16(static_cast<float>(x[i]));
 }
 
 void bfloat16_from_signed_bytes(const unsigned char* x, unsigned short* y, std::size_t size) {
-  for (std::size_t i = 0; i < size; ++i) y[i] = rounded(static_cast<float>(static_cast<signed char>(x[i])));
+  for (std::size_t i = 0; i < size; ++i)
+    y[i] = round_bfloat16(static_cast<float>(static_cast<signed char>(x[i])));
 }
 
 void from_shorts(const short* x, float* y, std::size_t size) {

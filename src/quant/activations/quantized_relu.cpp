@@ -70,6 +70,7 @@ class QuantizedRelu final : public ActivationQuantizer {
   void forward(std::span<const float> x, std::span<float> codes) const override {
     kernels::active().ceil_codes(x.data(), scale(), above_, codes.data(), x.size());
   }
+  bool is_ceiling() const override { return true; }
   float scale() const override { return bound_ == nullptr ? initial_ : *bound_; }
   ActivationRange range() const override { return {.low = 0, .high = above_ * scale()}; }
   int lowest_code() const override { return 0; }

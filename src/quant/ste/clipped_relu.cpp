@@ -3,19 +3,13 @@
 //
 //   mu'(x) = a if l < x <= h, else 0    so mu'(l) = 0 and mu'(h) = a
 //   l, h: between which the quantizer rises (0 and L alpha in the paper)    a: its average slope (1)
-#include "kernels/kernels.hpp"
-#include "quant/activation.hpp"
-#include "quant/blocks.hpp"
+#include "quant/window_ste.hpp"
 
 namespace qtrain::quant::ste {
 namespace {
 
-class ClippedRelu final : public Ste {
- public:
-  void multiply(std::span<const float> x, const ActivationRange& range, std::span<float> g) const override {
-    kernels::active().window(x.data(), range.low, range.high, g.data(), g.size());
-    multiply_by_slope(range.slope, g);
-  }
+class ClippedRelu final : public WindowSte {
+  ActivationRange window_of(const ActivationRange& range) const override { return range; }
 };
 
 }  // namespace

@@ -7,19 +7,15 @@
 // binary_step. XNOR-Net (arXiv:1603.05279) has |x| < 1, which differs on the two ends alone.
 #include <cmath>
 
-#include "kernels/kernels.hpp"
-#include "quant/activation.hpp"
-#include "quant/blocks.hpp"
+#include "quant/window_ste.hpp"
 
 namespace qtrain::quant::ste {
 namespace {
 
-class HardTanh final : public Ste {
- public:
-  void multiply(std::span<const float> x, const ActivationRange& range, std::span<float> g) const override {
-    const float below = std::nextafter(-1.0F, -2.0F);  // the window leaves out its lower end
-    kernels::active().window(x.data(), below, 1, g.data(), g.size());
-    multiply_by_slope(range.slope, g);
+class HardTanh final : public WindowSte {
+  ActivationRange window_of(const ActivationRange& range) const override {
+    // The window leaves out its lower end.
+    return {std::nextafter(-1.0F, -2.0F), 1, range.slope};
   }
 };
 

@@ -5,19 +5,14 @@
 //   l: where the quantizer leaves its lowest level (0 in the paper)    a: its average slope (1)
 #include <limits>
 
-#include "kernels/kernels.hpp"
-#include "quant/activation.hpp"
-#include "quant/blocks.hpp"
+#include "quant/window_ste.hpp"
 
 namespace qtrain::quant::ste {
 namespace {
 
-class Relu final : public Ste {
- public:
-  void multiply(std::span<const float> x, const ActivationRange& range, std::span<float> g) const override {
-    constexpr float kInfinite = std::numeric_limits<float>::infinity();
-    kernels::active().window(x.data(), range.low, kInfinite, g.data(), g.size());
-    multiply_by_slope(range.slope, g);
+class Relu final : public WindowSte {
+  ActivationRange window_of(const ActivationRange& range) const override {
+    return {range.low, std::numeric_limits<float>::infinity(), range.slope};
   }
 };
 
