@@ -38,18 +38,26 @@ load helper
 
 @test "metrics.json is the same on every instruction set" {
   net=(model='{name: resnet20}' dataset='{name: shapes10, batch_size: 8, limit: {train: 16, test: 8}}' train.epochs=1)
-  for activations in '{quantizer: lsq, bits: 2}' '{quantizer: sign, ste: swish_sign}' '{quantizer: quantized_relu, bits: 2, ste: reverse_exponential}'; do
+  binary=quantize.weights.method=binary_connect
+  while read -r precision weights activations; do
     rm -rf reference other
-    QTRAIN_ISA=reference "$QTRAIN" tiny.yaml "${net[@]}" "quantize.activations=$activations" --out reference --quiet
+    words=("${net[@]}" "engine.precision=$precision" $weights "quantize.activations=$activations")
+    QTRAIN_ISA=reference "$QTRAIN" tiny.yaml "${words[@]}" --out reference --quiet
     for flag in avx2 avx512bw avx512_bitalg; do
       grep -qw "$flag" /proc/cpuinfo || continue
       isa=${flag%_bitalg}
-      QTRAIN_ISA=$isa "$QTRAIN" tiny.yaml "${net[@]}" "quantize.activations=$activations" --out other/$isa --quiet
+      QTRAIN_ISA=$isa "$QTRAIN" tiny.yaml "${words[@]}" --out other/$isa --quiet
       grep -q "\"isa\": \"$isa\"" other/$isa/timing.json
       cmp reference/metrics.json other/$isa/metrics.json
       cmp reference/final.safetensors other/$isa/final.safetensors
     done
-  done
+  done <<END
+float32 quantize.weights.method=none {quantizer: lsq, bits: 2}
+float32 quantize.weights.method=none {quantizer: sign, ste: swish_sign}
+float32 $binary {quantizer: quantized_relu, bits: 2, ste: reverse_exponential}
+bfloat16 $binary {quantizer: quantized_relu, bits: 4}
+float32 $binary {quantizer: none}
+END
 }
 
 @test "another seed gives other numbers" {
