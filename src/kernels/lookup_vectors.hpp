@@ -68,29 +68,41 @@ inline const unsigned char* bytes_at(const float* codes, unsigned char* room) {
   return room;
 }
 
-/// The tables of one pixel.
-template <class Code>
-void pack_pixel(const TableLayout& l, const TableMaker& maker, const Code* codes, unsigned char* tables) {
+/// The tables of `count` codes, filled up with those of index 0 to so many vectors.
+template <class Maker, class Code>
+[[gnu::always_inline]] inline void pack_codes(const TableLayout& l, const Maker& maker, const Code* codes,
+                                              size_t count, size_t vectors, unsigned char* tables) {
   unsigned char room[kVectorChannels];
-  size_t channel = 0;
-  for (; channel + kVectorChannels <= l.channels; channel += kVectorChannels, tables += kVectorBytes)
-    store(tables, maker.of(bytes_at(codes + channel, room)));
-  for (const size_t end = l.column_bytes / 4; channel < end;
-       channel += kVectorChannels, tables += kVectorBytes) {
-    const size_t count = channel < l.channels ? l.channels - channel : 0;
+  const size_t whole = count / kVectorChannels;
+  for (size_t i = 0; i < whole; ++i)
+    store(tables + i * kVectorBytes, maker.of(bytes_at(codes + i * kVectorChannels, room)));
+  for (size_t i = whole; i < vectors; ++i) {
+    const size_t done = i * kVectorChannels;
     __builtin_memset(room, l.lowest, sizeof room);
-    copy_codes(codes + channel, count, room);
-    store(tables, maker.of(room));
+    if (done < count) copy_codes(codes + done, count - done, room);
+    store(tables + i * kVectorBytes, maker.of(room));
   }
 }
 
-inline void pad(const TableMaker& maker, size_t bytes, unsigned char* tables) {
+/// A row of pixels: one run of codes where they fill their words.
+template <class Maker, class Code>
+void pack_row(const TableLayout& l, const Maker& maker, const Code* codes, size_t width,
+              unsigned char* tables) {
+  const size_t vectors = l.column_bytes / kVectorBytes;
+  if (l.channels == vectors * kVectorChannels)
+    return pack_codes(l, maker, codes, width * l.channels, width * vectors, tables);
+  for (size_t x = 0; x < width; ++x, codes += l.channels, tables += l.column_bytes)
+    pack_codes(l, maker, codes, l.channels, vectors, tables);
+}
+
+template <class Maker>
+void pad(const Maker& maker, size_t bytes, unsigned char* tables) {
   for (size_t i = 0; i < bytes; i += kVectorBytes) store(tables + i, maker.of_padding());
 }
 
-template <class Code>
+template <class Maker, class Code>
 void pack_tables(const TableLayout& l, const Code* codes, size_t images, unsigned char* tables) {
-  const TableMaker maker(l);
+  const Maker maker(l);
   const size_t width = l.width + l.padding < l.columns ? l.width : l.columns - l.padding;
   for (size_t image = 0; image < images; ++image, codes += l.height * l.width * l.channels)
     for (size_t row = 0; row < l.rows; ++row, tables += l.row_bytes) {
@@ -100,11 +112,9 @@ void pack_tables(const TableLayout& l, const Code* codes, size_t images, unsigne
         continue;
       }
       pad(maker, l.padding * l.column_bytes, tables);
-      unsigned char* at = tables + l.padding * l.column_bytes;
-      const Code* pixel = codes + y * l.width * l.channels;
-      for (size_t x = 0; x < width; ++x, pixel += l.channels, at += l.column_bytes)
-        pack_pixel(l, maker, pixel, at);
-      pad(maker, l.row_bytes - static_cast<size_t>(at - tables), at);
+      pack_row(l, maker, codes + y * l.width * l.channels, width, tables + l.padding * l.column_bytes);
+      const size_t done = (l.padding + width) * l.column_bytes;
+      pad(maker, l.row_bytes - done, tables + done);
     }
 }
 
@@ -225,9 +235,10 @@ void table_convolution(const TablePlan& plan, const unsigned char* tables, size_
                    plan.row_classes[y], dst + (image * plan.out_height + y - first_row) * row_size);
 }
 
-inline void fill(Kernels& set) {
-  set.pack_byte_tables = pack_tables<unsigned char>;
-  set.pack_float_tables = pack_tables<float>;
+template <class Maker>
+void fill(Kernels& set) {
+  set.pack_byte_tables = pack_tables<Maker, unsigned char>;
+  set.pack_float_tables = pack_tables<Maker, float>;
   set.table_convolution = table_convolution<float>;
   set.table_convolution_shorts = table_convolution<short>;
 }

@@ -34,7 +34,8 @@ void fill_elementwise(Kernels& set);
 void fill_pack_planes(Kernels& set);      ///< pack_bytes, pack_floats, pack_signs
 void fill_bit_convolution(Kernels& set);  ///< bit_convolution*, popcount_burn: needs VPOPCNTDQ, BITALG, VNNI
 void fill_bit_convolution_bw(Kernels& set);  ///< the same without them
-void fill_lookup_tables(Kernels& set);
+void fill_lookup_tables(Kernels& set);       ///< needs VNNI
+void fill_lookup_tables_bw(Kernels& set);
 void fill_pairs(Kernels& set);  ///< needs AVX-512 BF16
 void fill_winograd(Kernels& set);
 }  // namespace avx512

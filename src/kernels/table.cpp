@@ -40,7 +40,7 @@ const Kernels& avx2_set() {
   return kSet;
 }
 
-Kernels make_avx512(const char* isa, void (*fill_bit_convolution)(Kernels&), int table_planes) {
+Kernels make_avx512(const char* isa, int table_planes) {
   Kernels set{};
   set.isa = isa;
   set.has_avx2 = true;
@@ -52,20 +52,28 @@ Kernels make_avx512(const char* isa, void (*fill_bit_convolution)(Kernels&), int
   avx512::fill_passes(set);
   avx512::fill_elementwise(set);
   avx512::fill_pack_planes(set);
-  avx512::fill_lookup_tables(set);
   (multiplies_bfloat16() ? avx512::fill_pairs : reference::fill_pairs)(set);
   avx512::fill_winograd(set);
-  fill_bit_convolution(set);
   return set;
 }
 
 const Kernels& avx512bw_set() {
-  static const Kernels kSet = make_avx512("avx512bw", avx512::fill_bit_convolution_bw, 2);
+  static const Kernels kSet = [] {
+    Kernels set = make_avx512("avx512bw", 2);
+    avx512::fill_bit_convolution_bw(set);
+    avx512::fill_lookup_tables_bw(set);
+    return set;
+  }();
   return kSet;
 }
 
 const Kernels& avx512_set() {
-  static const Kernels kSet = make_avx512("avx512", avx512::fill_bit_convolution, 3);
+  static const Kernels kSet = [] {
+    Kernels set = make_avx512("avx512", 3);
+    avx512::fill_bit_convolution(set);
+    avx512::fill_lookup_tables(set);
+    return set;
+  }();
   return kSet;
 }
 
@@ -78,7 +86,7 @@ bool cpu_has_avx512bw() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
-/// Those that src/kernels/avx512/bit_convolution.cpp needs besides.
+/// Those that bit_convolution.cpp and lookup_tables.cpp in src/kernels/avx512/ need besides.
 bool cpu_has_lane_popcounts() {
   return __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bitalg") &&
          __builtin_cpu_supports("avx512vnni");

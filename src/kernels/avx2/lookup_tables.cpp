@@ -44,6 +44,6 @@ inline __m256i lane_sums(Vector a, Vector b) {
 
 namespace qtrain::kernels::avx2 {
 
-void fill_lookup_tables(Kernels& set) { fill(set); }
+void fill_lookup_tables(Kernels& set) { fill<TableMaker>(set); }
 
 }  // namespace qtrain::kernels::avx2

@@ -109,6 +109,27 @@ template <size_t kCount>
   return there ? load<kCount>(source, i, stride) : each<kCount>([](size_t) { return _mm512_setzero_ps(); });
 }
 
+/// The bytes of 16 integers of each pixel, those below 0 as 0.
+void store_codes(const Pixels<4>& y, const Ceiling& ceiling, unsigned char* codes, size_t lanes) {
+  const auto pair = [&](size_t k) {
+    return _mm512_packs_epi32(ceiling.uncut_below(y.v[k]), ceiling.uncut_below(y.v[k + 1]));
+  };
+  // Four bytes of each pixel, and again of the next lanes.
+  const __m512i places = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i all = _mm512_permutexvar_epi32(places, _mm512_packus_epi16(pair(0), pair(2)));
+  if (lanes == kWidth) return _mm512_storeu_si512(codes, all);
+  for_each_index<4>(
+      [&](auto k) { _mm_storeu_epi8(codes + k.value * lanes, _mm512_extracti32x4_epi32(all, k.value)); });
+}
+
+template <size_t kCount>
+void store_codes(const Pixels<kCount>& y, const Ceiling& ceiling, unsigned char* codes, size_t lanes) {
+  for_each_index<kCount>([&](auto k) {
+    const __m512i code = _mm512_cvttps_epi32(ceiling(y.v[k.value]));
+    _mm_storeu_epi8(codes + k.value * lanes, _mm512_cvtepi32_epi8(code));
+  });
+}
+
 void code_pass(const CodePass& pass, size_t pixels, size_t lanes) {
   const Ceiling ceiling(pass.step, pass.top);
   for (size_t l = 0; l < lanes; l += kWidth) {
@@ -119,10 +140,7 @@ void code_pass(const CodePass& pass, size_t pixels, size_t lanes) {
           const size_t i = p * lanes + l;
           const auto y = maps.of(load<kCount>(pass.z.source, i, lanes),
                                  load_if<kCount>(maps.adds(), pass.r.source, i, lanes));
-          for_each_index<kCount>([&](auto k) __attribute__((always_inline)) {
-            _mm_storeu_si128(reinterpret_cast<__m128i*>(pass.codes + i + k.value * lanes),
-                             _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(ceiling(y.v[k.value]))));
-          });
+          store_codes(y, ceiling, pass.codes + i, lanes);
         });
   }
 }
