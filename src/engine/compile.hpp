@@ -70,7 +70,7 @@ struct Compiled {
   Program program;
   TensorId logits = -1;                            ///< [images][classes], kept
   std::vector<std::pair<int, TensorId>> partials;  ///< weight slot, this shard's gradient
-  std::vector<ThresholdForward*> thresholds;       ///< to be prepared before an evaluation
+  std::vector<ElementwiseForward*> to_prepare;     ///< before an evaluation
   std::uint64_t prepared = 0;                      ///< for which state of the engine they are
 };
 

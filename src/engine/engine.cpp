@@ -108,7 +108,7 @@ void Engine::Impl::evaluate_pass(std::span<const float> images, const std::int32
   for (Affine& affine : shared.affines) affine.prepare_evaluation();
   for (Compiled* compiled : {full, rest}) {
     if (compiled == nullptr || compiled->prepared == state) continue;
-    for (ThresholdForward* step : compiled->thresholds) step->prepare();
+    for (ElementwiseForward* step : compiled->to_prepare) step->prepare();
     compiled->prepared = state;
   }
   full->program.run({.images = images.data(), .labels = labels, .count = count, .targets = graph.targets},

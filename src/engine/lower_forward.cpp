@@ -235,35 +235,33 @@ int Lowering::elementwise(const std::string& name, std::vector<Result::Term> ter
 void Lowering::emit_elementwise(const std::string& name, const std::vector<Result::Term>& terms,
                                 ActivationUnit* unit, Value& dst) {
   const std::vector<Operand> operands = operands_of(terms, name);
-  const ActivationUnit* added = nullptr;
-  for (std::size_t k = 0; k < terms.size(); ++k)
-    if (!operands[k].product && !value(terms[k].value).averaged) added = value(terms[k].value).unit;
-  if (!training_ && has_thresholds(operands, added, unit)) {
+  std::unique_ptr<ElementwiseForward> step;
+  if (!training_ && has_thresholds(operands, unit)) {
     const Storage storage = bytes_for(unit->quantizer->lowest_code());
     const Stored codes{program().values(name, dst.layout.size(), storage), storage};
     dst.put(codes);
-    auto step = threshold_forward(name, operands, *unit, codes, dst.layout);
-    out_->thresholds.push_back(step.get());
-    dst.producer = step.get();
-    program().step(std::move(step));
-    return;
+    step = threshold_forward(name, operands, *unit, codes, dst.layout);
+  } else {
+    const bool by_rows =
+        std::ranges::any_of(operands, [](const Operand& o) { return o.product.has_value(); });
+    const TensorId tiles =
+        program().tensor(name + " tiles", by_rows ? row_tiles_bytes(operands) : tiles_bytes(dst.layout));
+    step = elementwise_forward(name, operands, unit, tiles, dst.layout);
   }
-  const bool by_rows = std::ranges::any_of(operands, [](const Operand& o) { return o.product.has_value(); });
-  const TensorId tiles =
-      program().tensor(name + " tiles", by_rows ? row_tiles_bytes(operands) : tiles_bytes(dst.layout));
-  auto step = elementwise_forward(name, operands, unit, tiles, dst.layout);
+  if (!training_) out_->to_prepare.push_back(step.get());
   dst.producer = step.get();
   program().step(std::move(step));
 }
 
 std::vector<Operand> Lowering::operands_of(const std::vector<Result::Term>& terms, const std::string& name) {
   std::vector<Operand> operands;
+  const auto unit_of = [&](int v) { return value(v).averaged ? nullptr : value(v).unit; };
   for (const auto& term : terms) {
     const auto& product = value(term.value).product;
     if (product && !training_)
       operands.push_back({{}, term.affine, product});
     else
-      operands.push_back({exact(term.value, name), term.affine});
+      operands.push_back({exact(term.value, name), term.affine, {}, unit_of(term.value)});
   }
   return operands;
 }

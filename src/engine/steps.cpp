@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/convert.hpp"
+#include "engine/folded_codes.hpp"
 #include "engine/tiles.hpp"
 #include "kernels/kernels.hpp"
 
@@ -11,7 +12,7 @@ namespace qtrain::engine {
 
 namespace {
 
-constexpr std::size_t kRowTileSize = 2048;  // floats, where a tile is whole rows, made in place
+constexpr std::size_t kRowTileSize = 4096;  // floats, where a tile is whole rows, made in place
 
 class Moments final : public Step {
  public:
@@ -66,7 +67,11 @@ class Forward final : public ElementwiseForward {
         operands_(operands),
         unit_(unit),
         tiles_(tiles),
-        layout_(layout) {}
+        layout_(layout) {
+    if (FoldedCodes::serves(operands_, unit_, layout_)) folded_.emplace(operands_, *unit_, layout_);
+  }
+
+  void prepare() override { is_folded_ = to_codes_alone_ && folded_ && folded_->find(); }
 
   void also_write(const Stored& dst) override {
     add_write(dst.tensor);
@@ -74,13 +79,15 @@ class Forward final : public ElementwiseForward {
       floats_ = dst.tensor;
     else
       narrow_.push_back(dst);
-    to_codes_ = makes_codes_alone();
+    const bool one = floats_ < 0 && narrow_.size() == 1;
+    to_codes_alone_ = one && narrow_[0].storage == Storage::unsigned_byte;
+    rounds_up_ = to_codes_alone_ && rounds_up();
   }
 
   void run(const RunContext& context) const override {
     if (const BitProduct* product = product_of(operands_)) return run_by_rows(context, *product);
     const Scratch scratch(context.at(tiles_), layout_);
-    if (to_codes_)
+    if (makes_codes())
       for_each_tile(layout_, [&](const Tile& t) { make_codes(context, t, scratch); });
     else
       for_each_tile(layout_, [&](const Tile& t) { finish(context, t, scratch); });
@@ -88,23 +95,24 @@ class Forward final : public ElementwiseForward {
 
  private:
   /// Whether Kernels::code_pass does it all.
-  bool makes_codes_alone() const {
-    const bool alone = floats_ < 0 && narrow_.size() == 1 && narrow_[0].storage == Storage::unsigned_byte;
-    if (!alone || unit_ == nullptr || unit_->observed != nullptr || !unit_->quantizer) return false;
-    return unit_->quantizer->is_ceiling() && has_passes(operands_, layout_);
+  bool rounds_up() const {
+    return unit_ != nullptr && unit_->quantizer && unit_->quantizer->is_ceiling() &&
+           has_passes(operands_, layout_);
   }
+  bool makes_codes() const { return (is_folded_ || rounds_up_) && unit_->observed == nullptr; }
 
   /// Rows of a product: 16-bit integers where make_codes() takes them.
   void run_rows(const RunContext& context, const BitProduct& product, std::size_t first, std::size_t last,
                 float* dst) const {
     const auto* planes = reinterpret_cast<const unsigned char*>(context.raw(product.planes));
-    if (to_codes_ && product.convolution->fits_shorts())
+    if (makes_codes() && product.convolution->fits_shorts())
       product.convolution->run(planes, 1, first, last, reinterpret_cast<short*>(dst));
     else
       product.convolution->run(planes, 1, first, last, dst);
   }
 
   void make_codes(const RunContext& context, const Tile& t, const Scratch& scratch) const {
+    if (is_folded_) return make_folded_codes(context, t, scratch);
     const quant::ActivationQuantizer& quantizer = *unit_->quantizer;
     kernels::CodePass pass{.z = pass_operand(operands_[0], context, t, layout_.lanes, scratch.operand(0)),
                            .r = {},
@@ -114,6 +122,17 @@ class Forward final : public ElementwiseForward {
     if (operands_.size() == 2)
       pass.r = pass_operand(operands_[1], context, t, layout_.lanes, scratch.operand(1));
     kernels::active().code_pass(pass, t.pixels, layout_.lanes);
+  }
+
+  void make_folded_codes(const RunContext& context, const Tile& t, const Scratch& scratch) const {
+    const short* z = nullptr;
+    const unsigned char* r = nullptr;
+    for (std::size_t k = 0; k < operands_.size(); ++k)
+      if (operands_[k].product)
+        z = reinterpret_cast<const short*>(scratch.operand(k));
+      else
+        r = reinterpret_cast<const unsigned char*>(place(context, operands_[k].z, t));
+    folded_->run(z, r, reinterpret_cast<unsigned char*>(place(context, narrow_[0], t)), t.pixels);
   }
 
   /// All products are of as many images and rows as the one given.
@@ -129,7 +148,7 @@ class Forward final : public ElementwiseForward {
         for (std::size_t k = 0; k < operands_.size(); ++k)
           if (const auto& p = operands_[k].product) run_rows(context, *p, row, last, scratch.operand(k));
         const Tile tile{offset, 0, (last - row) * tiles.width};
-        if (to_codes_)
+        if (makes_codes())
           make_codes(context, tile, scratch);
         else
           finish(context, tile, scratch);
@@ -167,7 +186,8 @@ class Forward final : public ElementwiseForward {
   const ActivationUnit* unit_;
   TensorId tiles_, floats_ = -1;
   std::vector<Stored> narrow_;  ///< the storages wanted besides
-  bool to_codes_ = false;
+  bool to_codes_alone_ = false, rounds_up_ = false, is_folded_ = false;
+  std::optional<FoldedCodes> folded_;
   Layout layout_;
 };
 

@@ -32,6 +32,7 @@ struct Operand {
   Stored z;
   Affine* affine = nullptr;
   std::optional<BitProduct> product = {};
+  const ActivationUnit* unit = nullptr;  ///< whose codes z holds; null: it holds none
 };
 
 /// This shard's moments of z into the affine's partial sums. `tiles` is scratch of tiles_bytes(layout).
@@ -44,6 +45,8 @@ class ElementwiseForward : public Step {
   using Step::Step;
   /// Writes its result to one more tensor, of another storage.
   virtual void also_write(const Stored& dst) = 0;
+  /// Before an evaluation, whenever weights, statistics or what quantizers learn have changed.
+  virtual void prepare() {}
 };
 /// One or two operands; `unit` null: no activation. `tiles` is scratch of tiles_bytes(layout), or, with a
 /// product among them, of row_tiles_bytes(operands).

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "engine/convert.hpp"
+#include "engine/folded_codes.hpp"
 #include "engine/tiles.hpp"
 #include "kernels/kernels.hpp"
 
@@ -15,12 +16,12 @@ constexpr std::size_t kBlock = 16;  ///< outputs of a kernel's block
 constexpr int kLowest = std::numeric_limits<std::int16_t>::min();
 constexpr int kHighest = std::numeric_limits<std::int16_t>::max();
 
-class Pass final : public ThresholdForward {
+class Pass final : public ElementwiseForward {
  public:
   Pass(const std::string& name, const std::vector<Operand>& operands, const ActivationUnit& unit,
        const Stored& codes, const Layout& layout)
-      : ThresholdForward(name, StepKind::convolution_forward, tensors_of(operands),
-                         std::vector<TensorId>{codes.tensor}),
+      : ElementwiseForward(name, StepKind::convolution_forward, tensors_of(operands),
+                           std::vector<TensorId>{codes.tensor}),
         operands_(operands),
         unit_(unit),
         codes_(codes),
@@ -83,17 +84,8 @@ class Pass final : public ThresholdForward {
  private:
   /// The float pass's codes of one pixel whose channels' sums are z.
   std::vector<float> codes_at(const std::vector<int>& sums, std::size_t added) const {
-    const auto& k = kernels::active();
-    std::vector<float> z(sums.begin(), sums.end()), r(z.size(), static_cast<float>(added)), y(z.size());
-    const auto values = [&](const Operand& o) { return o.product ? z.data() : r.data(); };
-    const Operand& first = operands_.front();
-    if (operands_.size() == 1)
-      k.affine(values(first), first.affine->a(), first.affine->b(), y.data(), 1, y.size());
-    else
-      k.affine_add(values(first), first.affine->a(), first.affine->b(), values(operands_[1]),
-                   operands_[1].affine->a(), operands_[1].affine->b(), y.data(), 1, y.size());
-    unit_.quantizer->forward(y, y);
-    return y;
+    const std::vector<float> z(sums.begin(), sums.end()), r(z.size(), static_cast<float>(added));
+    return float_codes(operands_, unit_, z, r, 1);
   }
 
   void hand_over(const RunContext& context, const Stored& dst) const {
@@ -120,8 +112,7 @@ class Pass final : public ThresholdForward {
 
 }  // namespace
 
-bool has_thresholds(const std::vector<Operand>& operands, const ActivationUnit* added,
-                    const ActivationUnit* unit) {
+bool has_thresholds(const std::vector<Operand>& operands, const ActivationUnit* unit) {
   if (unit == nullptr || !unit->quantizer || unit->quantizer->levels() != 2) return false;
   if (unit->quantizer->lowest_code() < -128 || unit->quantizer->highest_code() > 127) return false;
   std::size_t products = 0;
@@ -131,16 +122,16 @@ bool has_thresholds(const std::vector<Operand>& operands, const ActivationUnit* 
       continue;
     }
     const bool bits =
-        added != nullptr && added->quantizer->lowest_code() == 0 && added->quantizer->highest_code() == 1;
+        o.unit != nullptr && o.unit->quantizer->lowest_code() == 0 && o.unit->quantizer->highest_code() == 1;
     if (!bits || o.z.storage != Storage::unsigned_byte) return false;
   }
   return products == 1 && operands.size() <= 2;
 }
 
-std::unique_ptr<ThresholdForward> threshold_forward(const std::string& name,
-                                                    const std::vector<Operand>& operands,
-                                                    const ActivationUnit& unit, const Stored& codes,
-                                                    const Layout& layout) {
+std::unique_ptr<ElementwiseForward> threshold_forward(const std::string& name,
+                                                      const std::vector<Operand>& operands,
+                                                      const ActivationUnit& unit, const Stored& codes,
+                                                      const Layout& layout) {
   return std::make_unique<Pass>(name, operands, unit, codes, layout);
 }
 

@@ -76,8 +76,8 @@ BitConvolution::BitConvolution(const ConvolutionGeometry& geometry, const BitWei
       activations_(activations),
       kernels_(kernels),
       padded_outputs_(round_up(geometry.outputs, kBlock)),
-      fits_shorts_(!weights.weighted && !activations.weighted &&
-                   largest_sum(geometry, weights, activations) < kBeyondShort) {
+      bound_(largest_sum(geometry, weights, activations)),
+      fits_shorts_(!weights.weighted && !activations.weighted && bound_ < kBeyondShort) {
   const std::string reason = refusal(geometry, weights, activations);
   QTRAIN_CHECK(reason.empty(), "bit planes: {}", reason);
   lay_out();

@@ -107,6 +107,8 @@ class BitConvolution {
   void run(const unsigned char* planes, std::size_t images, float* dst) const {
     run(planes, images, 0, plan_.out_height, dst);
   }
+  /// No result is larger in magnitude.
+  double bound() const { return bound_; }
   /// Whether 16 bits hold every result, and nothing is weighted.
   bool fits_shorts() const { return fits_shorts_; }
   /// The same as 16-bit integers, where they fit.
@@ -152,6 +154,7 @@ class BitConvolution {
   BitActivations activations_;
   const Kernels& kernels_;
   std::size_t padded_outputs_;
+  double bound_;
   bool fits_shorts_;
   std::vector<std::size_t> word_offsets_, row_classes_, column_classes_;
   std::vector<Taps> row_taps_, column_taps_;

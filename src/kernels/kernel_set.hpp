@@ -10,6 +10,7 @@ struct PlaneLayout;  // bit_planes.hpp
 struct BitPlan;
 struct BitThresholds;
 struct CodePass;  // passes.hpp
+struct FoldedPass;
 struct WindowPass;
 struct PairPass;
 struct TableLayout;  // lookup_tables.hpp
@@ -66,6 +67,7 @@ struct Kernels {
 
   /// See passes.hpp; lanes are a multiple of 16.
   void (*code_pass)(const CodePass& pass, std::size_t pixels, std::size_t lanes);
+  void (*folded_pass)(const FoldedPass& pass, std::size_t pixels, std::size_t lanes);
   void (*window_pass)(const WindowPass& pass, std::size_t pixels, std::size_t lanes);
   void (*pair_pass)(const PairPass& pass, std::size_t pixels, std::size_t lanes);
 

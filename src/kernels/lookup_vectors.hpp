@@ -9,9 +9,9 @@
 
 // Products looked up in tables, by vectors, for the sources of avx2/ and avx512/ alone, which define what is
 // used here before they include it: Vector, of kLanes tables; load(), store(), zero(), repeated() of as many
-// bytes as kLanes groups have, look_up(), add_bytes(), add_shorts(), subtract_shorts(), high_bytes(),
-// shifted_up() by a byte, lane_sums(); and kMostPixels, those whose sums stay in registers. Everything has
-// internal linkage, so no code compiled there can serve a caller elsewhere.
+// bytes as kLanes groups have, look_up(), add_bytes(), subtract_bytes(), add_shorts(), high_bytes(); half(),
+// the tables of either half added until two are left; and kMostPixels, those whose sums stay in registers.
+// Everything has internal linkage, so no code compiled there can serve a caller elsewhere.
 
 namespace qtrain::kernels {
 namespace {
@@ -183,10 +183,12 @@ void lookup_tile(const LookupRow& row, const unsigned char* corner, size_t x, Va
   const size_t* classes = row.column_classes + x;
   const size_t outputs = row.outputs;
   for_each_index<kPixels>([&](auto p) __attribute__((always_inline)) {
-    const Vector even = subtract_shorts(all[p.value], shifted_up(odd[p.value]));
+    const __m256i high = half(odd[p.value]);
+    const __m256i low = _mm256_sub_epi16(half(all[p.value]), _mm256_slli_epi16(high, 8));
+    const __m256i sums = _mm256_add_epi16(_mm256_permute2x128_si256(low, high, 0x20),
+                                          _mm256_permute2x128_si256(low, high, 0x31));
     const auto* bias = reinterpret_cast<const __m256i*>(row.bias + classes[p.value]);
-    const __m256i r = _mm256_add_epi16(_mm256_sll_epi16(lane_sums(even, odd[p.value]), row.shift),
-                                       _mm256_loadu_si256(bias));
+    const __m256i r = _mm256_add_epi16(_mm256_sll_epi16(sums, row.shift), _mm256_loadu_si256(bias));
     if (row.block_outputs == kOutputs)
       write(dst + p.value * outputs, r);
     else

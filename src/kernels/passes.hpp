@@ -30,6 +30,16 @@ struct CodePass {
   unsigned char* codes;
 };
 
+/// Codes of a product's sums: the ceiling of fma(z, slopes[l], offsets[l]), or, if there is an r, of fma(z,
+/// slopes[l], fma(r, r_slopes[l], offsets[l])), cut to [0, top]. No sum is a NaN.
+struct FoldedPass {
+  const short* z;
+  const unsigned char* r;  ///< null: none
+  const float *slopes, *r_slopes, *offsets;
+  float top;  ///< at most 255
+  unsigned char* codes;
+};
+
 /// Where the sums of `products` of g and an operand go, or, with products null, those of lane_sums of g; sum
 /// null: nowhere.
 struct PassSums {

@@ -48,7 +48,9 @@ class BitWeight final : public quant::WeightMethod {
     for (std::size_t k = 0; k < w.size(); ++k) codes[k] = 32 * w[k];
     return true;
   }
-  std::optional<quant::CodeRange> code_range() const override { return quant::CodeRange{-top_, top_}; }
+  std::optional<quant::CodeRange> code_range() const override {
+    return quant::CodeRange{-top_, top_, odd_ ? 2 : 1};
+  }
   int bits() const override { return 8; }
 
  private:

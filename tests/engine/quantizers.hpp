@@ -39,7 +39,7 @@ class ChannelSign final : public quant::WeightMethod {
     return true;
   }
   std::size_t scale_count() const override { return outputs_; }
-  std::optional<quant::CodeRange> code_range() const override { return quant::CodeRange{-1, 1}; }
+  std::optional<quant::CodeRange> code_range() const override { return quant::CodeRange{-1, 1, 2}; }
   int bits() const override { return 1; }
 
  private:

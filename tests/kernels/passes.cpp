@@ -140,6 +140,42 @@ TEST_CASE("passes: codes are those of affine, or affine_add, and ceil_codes") {
   });
 }
 
+TEST_CASE("passes: folded codes are the reference's, which are ceilings") {
+  for (const TileSize tile : kTiles)
+    for (const bool adds : {false, true}) {
+      const std::size_t size = tile.pixels * tile.lanes;
+      RandomStream random(41, Purpose::test);
+      std::vector<short> z(size);
+      std::vector<unsigned char> r(size), expected(size);
+      std::vector<float> slopes = plain_values(tile.lanes, 1), r_slopes = plain_values(tile.lanes, 2),
+                         offsets = plain_values(tile.lanes, 3);
+      for (float& slope : slopes) slope *= 0.1F;
+      slopes[0] = 1;
+      offsets[0] = 0;
+      for (std::size_t i = 0; i < size; ++i) {
+        z[i] = static_cast<short>(random.below(4) == 0 ? random.below(65536) : random.below(256));
+        r[i] = static_cast<unsigned char>(random.below(256));
+        if (!adds && i % tile.lanes == 0)  // a channel whose map is z
+          expected[i] = static_cast<unsigned char>(std::clamp<int>(z[i], 0, 15));
+      }
+      const auto run = [&](const Kernels& k, unsigned char* codes) {
+        k.folded_pass(
+            {z.data(), adds ? r.data() : nullptr, slopes.data(), r_slopes.data(), offsets.data(), 15, codes},
+            tile.pixels, tile.lanes);
+      };
+      std::vector<unsigned char> reference(size);
+      run(reference_kernels(), reference.data());
+      for (std::size_t i = 0; !adds && i < size; i += tile.lanes) CHECK(reference[i] == expected[i]);
+      for (const Kernels* set : available()) {
+        CAPTURE(std::string(set->isa));
+        Guarded<unsigned char> got(size);
+        run(*set, got.data());
+        CHECK(got.values() == reference);
+        CHECK(got.intact());
+      }
+    }
+}
+
 TEST_CASE("passes: gradients through a window, and their sums, are those of window and products") {
   constexpr float kInfinite = std::numeric_limits<float>::infinity();
   for_all_operands([](const Operands& o) {

@@ -28,14 +28,8 @@ inline Vector look_up(Vector table, Vector places) {
 inline Vector add_bytes(Vector a, Vector b) { return {_mm256_add_epi8(a.values, b.values)}; }
 inline Vector subtract_bytes(Vector a, Vector b) { return {_mm256_sub_epi8(a.values, b.values)}; }
 inline Vector add_shorts(Vector a, Vector b) { return {_mm256_add_epi16(a.values, b.values)}; }
-inline Vector subtract_shorts(Vector a, Vector b) { return {_mm256_sub_epi16(a.values, b.values)}; }
 inline Vector high_bytes(Vector a) { return {_mm256_srli_epi16(a.values, 8)}; }
-inline Vector shifted_up(Vector a) { return {_mm256_slli_epi16(a.values, 8)}; }
-/// The sum of a's lanes, then that of b's.
-inline __m256i lane_sums(Vector a, Vector b) {
-  return _mm256_add_epi16(_mm256_permute2x128_si256(a.values, b.values, 0x20),
-                          _mm256_permute2x128_si256(a.values, b.values, 0x31));
-}
+inline __m256i half(Vector a) { return a.values; }
 
 }  // namespace
 }  // namespace qtrain::kernels

@@ -23,15 +23,9 @@ inline Vector look_up(Vector table, Vector places) {
 inline Vector add_bytes(Vector a, Vector b) { return {_mm512_add_epi8(a.values, b.values)}; }
 inline Vector subtract_bytes(Vector a, Vector b) { return {_mm512_sub_epi8(a.values, b.values)}; }
 inline Vector add_shorts(Vector a, Vector b) { return {_mm512_add_epi16(a.values, b.values)}; }
-inline Vector subtract_shorts(Vector a, Vector b) { return {_mm512_sub_epi16(a.values, b.values)}; }
 inline Vector high_bytes(Vector a) { return {_mm512_srli_epi16(a.values, 8)}; }
-inline Vector shifted_up(Vector a) { return {_mm512_slli_epi16(a.values, 8)}; }
-/// The sum of a's lanes, then that of b's.
-inline __m256i lane_sums(Vector a, Vector b) {
-  const __m512i halves = _mm512_add_epi16(_mm512_shuffle_i64x2(a.values, b.values, 0x44),
-                                          _mm512_shuffle_i64x2(a.values, b.values, 0xEE));
-  const __m512i sums = _mm512_add_epi16(halves, _mm512_shuffle_i64x2(halves, halves, 0xB1));
-  return _mm512_castsi512_si256(_mm512_shuffle_i64x2(sums, sums, 0x08));
+inline __m256i half(Vector a) {
+  return _mm256_add_epi16(_mm512_castsi512_si256(a.values), _mm512_extracti64x4_epi64(a.values, 1));
 }
 
 }  // namespace

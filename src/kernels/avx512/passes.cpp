@@ -109,29 +109,36 @@ template <size_t kCount>
   return there ? load<kCount>(source, i, stride) : each<kCount>([](size_t) { return _mm512_setzero_ps(); });
 }
 
-/// The bytes of 16 integers of each pixel, those below 0 as 0.
-void store_codes(const Pixels<4>& y, const Ceiling& ceiling, unsigned char* codes, size_t lanes) {
-  const auto pair = [&](size_t k) {
-    return _mm512_packs_epi32(ceiling.uncut_below(y.v[k]), ceiling.uncut_below(y.v[k + 1]));
-  };
+/// 16 integers of each pixel.
+template <size_t kCount>
+struct Integers {
+  __m512i v[kCount];
+};
+
+/// Their bytes, those below 0 as 0, those above `tops` as these.
+inline void store_codes(const Integers<4>& x, __m512i tops, unsigned char* codes, size_t lanes) {
+  const __m512i all =
+      _mm512_packus_epi16(_mm512_packs_epi32(x.v[0], x.v[1]), _mm512_packs_epi32(x.v[2], x.v[3]));
   // Four bytes of each pixel, and again of the next lanes.
   const __m512i places = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m512i all = _mm512_permutexvar_epi32(places, _mm512_packus_epi16(pair(0), pair(2)));
-  if (lanes == kWidth) return _mm512_storeu_si512(codes, all);
+  const __m512i bytes = _mm512_permutexvar_epi32(places, _mm512_min_epu8(all, tops));
+  if (lanes == kWidth) return _mm512_storeu_si512(codes, bytes);
   for_each_index<4>(
-      [&](auto k) { _mm_storeu_epi8(codes + k.value * lanes, _mm512_extracti32x4_epi32(all, k.value)); });
+      [&](auto k) { _mm_storeu_epi8(codes + k.value * lanes, _mm512_extracti32x4_epi32(bytes, k.value)); });
 }
 
 template <size_t kCount>
-void store_codes(const Pixels<kCount>& y, const Ceiling& ceiling, unsigned char* codes, size_t lanes) {
+void store_codes(const Integers<kCount>& x, __m512i tops, unsigned char* codes, size_t lanes) {
   for_each_index<kCount>([&](auto k) {
-    const __m512i code = _mm512_cvttps_epi32(ceiling(y.v[k.value]));
-    _mm_storeu_epi8(codes + k.value * lanes, _mm512_cvtepi32_epi8(code));
+    const __m512i cut = _mm512_max_epi32(x.v[k.value], _mm512_setzero_si512());
+    const __m128i bytes = _mm_min_epu8(_mm512_cvtusepi32_epi8(cut), _mm512_castsi512_si128(tops));
+    _mm_storeu_epi8(codes + k.value * lanes, bytes);
   });
 }
 
 void code_pass(const CodePass& pass, size_t pixels, size_t lanes) {
   const Ceiling ceiling(pass.step, pass.top);
+  const __m512i tops = _mm512_set1_epi8(static_cast<char>(pass.top));
   for (size_t l = 0; l < lanes; l += kWidth) {
     const Maps maps(pass.z, pass.r, l);
     for_each_pixels(
@@ -140,7 +147,37 @@ void code_pass(const CodePass& pass, size_t pixels, size_t lanes) {
           const size_t i = p * lanes + l;
           const auto y = maps.of(load<kCount>(pass.z.source, i, lanes),
                                  load_if<kCount>(maps.adds(), pass.r.source, i, lanes));
-          store_codes(y, ceiling, pass.codes + i, lanes);
+          Integers<kCount> x;
+          for_each_index<kCount>([&](auto k) __attribute__((always_inline)) {
+            x.v[k.value] = ceiling.uncut_below(y.v[k.value]);
+          });
+          store_codes(x, tops, pass.codes + i, lanes);
+        });
+  }
+}
+
+void folded_pass(const FoldedPass& pass, size_t pixels, size_t lanes) {
+  const __m512i tops = _mm512_set1_epi8(static_cast<char>(pass.top));
+  const __m512 top = _mm512_set1_ps(pass.top);
+  for (size_t l = 0; l < lanes; l += kWidth) {
+    const __m512 slopes = _mm512_loadu_ps(pass.slopes + l), offsets = _mm512_loadu_ps(pass.offsets + l);
+    const __m512 r_slopes = pass.r == nullptr ? _mm512_setzero_ps() : _mm512_loadu_ps(pass.r_slopes + l);
+    for_each_pixels(
+        0, pixels, [&](size_t p, auto count) __attribute__((always_inline)) {
+          constexpr size_t kCount = decltype(count)::value;
+          const size_t i = p * lanes + l;
+          const auto z = load<kCount>({pass.z, PassValues::shorts}, i, lanes);
+          auto sums = each<kCount>([&](size_t) { return offsets; });
+          if (pass.r != nullptr) {
+            const auto r = load<kCount>({pass.r, PassValues::unsigned_bytes}, i, lanes);
+            sums = each<kCount>([&](size_t k) { return _mm512_fmadd_ps(r.v[k], r_slopes, offsets); });
+          }
+          Integers<kCount> x;
+          for_each_index<kCount>([&](auto k) __attribute__((always_inline)) {
+            const __m512 sum = _mm512_min_ps(_mm512_fmadd_ps(z.v[k.value], slopes, sums.v[k.value]), top);
+            x.v[k.value] = _mm512_cvt_roundps_epi32(sum, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
+          });
+          store_codes(x, tops, pass.codes + i, lanes);
         });
   }
 }
@@ -237,6 +274,7 @@ void pair_pass(const PairPass& pass, size_t pixels, size_t lanes) {
 
 void fill_passes(Kernels& set) {
   set.code_pass = code_pass;
+  set.folded_pass = folded_pass;
   set.window_pass = window_pass;
   set.pair_pass = pair_pass;
 }

@@ -1,6 +1,8 @@
 #include "kernels/passes.hpp"
 
+#include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 
 #include "kernels/reference/add_terms.hpp"
@@ -45,6 +47,16 @@ void code_pass(const CodePass& pass, std::size_t pixels, std::size_t lanes) {
   }
 }
 
+void folded_pass(const FoldedPass& pass, std::size_t pixels, std::size_t lanes) {
+  for (std::size_t i = 0; i < pixels * lanes; ++i) {
+    const std::size_t l = i % lanes;
+    float sum = pass.offsets[l];
+    if (pass.r != nullptr) sum = std::fma(static_cast<float>(pass.r[i]), pass.r_slopes[l], sum);
+    sum = std::fma(static_cast<float>(pass.z[i]), pass.slopes[l], sum);
+    pass.codes[i] = static_cast<unsigned char>(std::clamp(std::ceil(sum), 0.0f, pass.top));
+  }
+}
+
 float gradient(const WindowPass& pass, std::size_t i, std::size_t lane) {
   const float y = sum_of_maps(pass.z, pass.r, i, lane);
   if (!(pass.low < y && y <= pass.high)) return 0.0f * pass.slope;
@@ -82,6 +94,7 @@ void pair_pass(const PairPass& pass, std::size_t pixels, std::size_t lanes) {
 
 void fill_passes(Kernels& set) {
   set.code_pass = code_pass;
+  set.folded_pass = folded_pass;
   set.window_pass = window_pass;
   set.pair_pass = pair_pass;
 }
