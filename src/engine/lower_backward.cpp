@@ -1,6 +1,7 @@
 #include "base/cast.hpp"
 #include "engine/lowering.hpp"
 #include "engine/weight_gradient_step.hpp"
+#include "engine/winograd_step.hpp"
 
 namespace qtrain::engine {
 
@@ -147,9 +148,10 @@ Stored Lowering::propagated(const Node& node, const Stored& diff_dst) {
 void Lowering::backward_weights(const Node& node, TensorId diff_dst) {
   const bool pairs = operand_ == Storage::bfloat16 && !node.linear && kernels::multiplies_bfloat16() &&
                      suits_pairs(geometry_of(node));
-  const Partial partial = pairs               ? weights_by_pairs(node, diff_dst)
-                          : by_winograd(node) ? weights_by_winograd(node, diff_dst)
-                                              : weights_by_call(node, diff_dst);
+  const Partial partial = by_winograd_pairs(node) ? weights_by_winograd_pairs(node, diff_dst)
+                          : pairs                 ? weights_by_pairs(node, diff_dst)
+                          : by_winograd(node)     ? weights_by_winograd(node, diff_dst)
+                                                  : weights_by_call(node, diff_dst);
   add_partial(*node.weights, partial, value(node.src).unit, node.name);
 }
 
@@ -182,6 +184,14 @@ Lowering::Partial Lowering::weights_by_pairs(const Node& node, TensorId diff_dst
                     src.tensor, diff_dst);
 }
 
+Lowering::Partial Lowering::weights_by_winograd_pairs(const Node& node, TensorId diff_dst) {
+  const Stored src = bytes_or(node.src, Storage::bfloat16, node.name);
+  return weights_by(
+      node,
+      std::make_unique<kernels::WinogradPairWeightGradient>(geometry_of(node), pair_values(src.storage)),
+      src.tensor, diff_dst);
+}
+
 Lowering::Partial Lowering::weights_by_winograd(const Node& node, TensorId diff_dst) {
   const Stored src = bytes_or(node.src, Storage::float32, node.name);
   return weights_by(
@@ -203,6 +213,7 @@ Lowering::Partial Lowering::weights_by(const Node& node, std::unique_ptr<Gradien
 
 void Lowering::backward_data(const Node& node, TensorId diff_dst) {
   if (by_winograd(node)) return data_by_winograd(node, diff_dst);
+  if (by_winograd_pairs(node)) return data_by_winograd_pairs(node, diff_dst);
   const Built built = node.linear ? onednn::linear_backward_data(node.forward, gradient_)
                                   : onednn::convolution_backward_data(node.forward, node.window, gradient_);
   const void* w = shared_.parameters.copy(*node.weights, Parameters::Content::used, built.weights);
@@ -218,6 +229,15 @@ void Lowering::data_by_winograd(const Node& node, TensorId diff_dst) {
   const auto* w = static_cast<const float*>(shared_.parameters.copy(
       *node.weights, Parameters::Content::used, onednn::channels_last(node.weights->shape)));
   emit_winograd(node, StepKind::convolution_backward_data, diff_dst, w, new_diff(node.src, node.name));
+}
+
+void Lowering::data_by_winograd_pairs(const Node& node, TensorId diff_dst) {
+  const auto* w = static_cast<const float*>(shared_.parameters.copy(
+      *node.weights, Parameters::Content::used, onednn::channels_last(node.weights->shape)));
+  auto data = std::make_unique<kernels::WinogradPairData>(geometry_of(node));
+  const TensorId scratch = program().tensor(node.name + " tiles", data->scratch_bytes());
+  program().step(winograd_pair_step(node.name, std::move(data), static_cast<std::size_t>(images_), diff_dst,
+                                    w, scratch, {new_diff(node.src, node.name, gradient_), gradient_}));
 }
 
 void Lowering::prepare_gradient(Shared::WeightGradient& gradient, const Desc& desc, const ParameterSlot& slot,

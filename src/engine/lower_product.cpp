@@ -129,6 +129,12 @@ bool Lowering::by_winograd(const Node& node) const {
   return kernels::has_winograd(g) && g.channels <= 256 && g.outputs <= 256;
 }
 
+bool Lowering::by_winograd_pairs(const Node& node) const {
+  if (node.linear || operand_ != Storage::bfloat16 || !kernels::multiplies_bfloat16()) return false;
+  const kernels::ConvolutionGeometry g = geometry_of(node);
+  return kernels::has_winograd_pairs(g) && g.channels <= 256 && g.outputs <= 256;
+}
+
 void Lowering::emit_winograd(const Node& node, StepKind kind, TensorId src, const float* weights,
                              TensorId dst) {
   using Direction = kernels::WinogradConvolution::Direction;

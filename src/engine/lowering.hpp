@@ -141,6 +141,8 @@ class Lowering {
 
   /// Whether products of floats are made by Winograd's tiles.
   bool by_winograd(const Node& node) const;
+  /// Whether gradients in bfloat16 are.
+  bool by_winograd_pairs(const Node& node) const;
   bool forward_by_winograd(const Node& node) const;
   void emit_winograd(const Node& node, StepKind kind, TensorId src, const float* weights, TensorId dst);
 
@@ -233,12 +235,14 @@ class Lowering {
   Partial weights_by_pairs(const Node& node, TensorId diff_dst);
 
   Partial weights_by_winograd(const Node& node, TensorId diff_dst);
+  Partial weights_by_winograd_pairs(const Node& node, TensorId diff_dst);
   template <class Gradient>
   Partial weights_by(const Node& node, std::unique_ptr<Gradient> gradient, TensorId src, TensorId diff_dst);
 
   void backward_data(const Node& node, TensorId diff_dst);
 
   void data_by_winograd(const Node& node, TensorId diff_dst);
+  void data_by_winograd_pairs(const Node& node, TensorId diff_dst);
 
   /// The gradient of a layer with quantized weights, quantized; of others as it is.
   Stored propagated(const Node& node, const Stored& diff_dst);

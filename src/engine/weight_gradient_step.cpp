@@ -45,5 +45,8 @@ template std::unique_ptr<Step> weight_gradient_step(const std::string&,
 template std::unique_ptr<Step> weight_gradient_step(const std::string&,
                                                     std::unique_ptr<kernels::WinogradWeightGradient>,
                                                     std::size_t, TensorId, TensorId, TensorId, TensorId);
+template std::unique_ptr<Step> weight_gradient_step(const std::string&,
+                                                    std::unique_ptr<kernels::WinogradPairWeightGradient>,
+                                                    std::size_t, TensorId, TensorId, TensorId, TensorId);
 
 }  // namespace qtrain::engine

@@ -150,6 +150,28 @@ struct Kernels {
   /// x3, ky first.
   void (*winograd_weight_gradients)(std::size_t terms, std::size_t lanes, const float* u,
                                     float* diff_weights);
+  /// Winograd's tiles of bfloat16: as the kernels above, with u, v and e rounded to bfloat16 and products as
+  /// in pair_products. Pairs of terms are words u [element][pair][lane]; v is [element][tile][channel].
+  void (*winograd_pair_weights)(std::size_t terms, std::size_t lanes, const float* g, bool turned,
+                                unsigned* u);
+  void (*winograd_bfloat16_windows)(const WinogradTiles& tiles, const unsigned short* x,
+                                    std::size_t first_row, std::size_t rows, unsigned short* v);
+  void (*winograd_pair_products)(const WinogradProduct& product, const unsigned short* v, const unsigned* u,
+                                 std::size_t tiles, float* m);
+  void (*winograd_bfloat16_results)(const WinogradTiles& tiles, const float* m, std::size_t first_row,
+                                    std::size_t rows, unsigned short* y);
+  /// Pairs of tiles, neighbours in a row, are words v and e [element][pair][channel]; columns are even. x is
+  /// of bfloat16 or of bytes.
+  void (*winograd_window_pairs)(const WinogradTiles& tiles, const void* x, std::size_t first_row,
+                                std::size_t rows, unsigned* v);
+  void (*winograd_unsigned_byte_window_pairs)(const WinogradTiles& tiles, const void* x,
+                                              std::size_t first_row, std::size_t rows, unsigned* v);
+  void (*winograd_signed_byte_window_pairs)(const WinogradTiles& tiles, const void* x, std::size_t first_row,
+                                            std::size_t rows, unsigned* v);
+  void (*winograd_gradient_pairs)(const WinogradTiles& tiles, const unsigned short* g, std::size_t first_row,
+                                  std::size_t rows, unsigned* e);
+  void (*winograd_pair_sums)(const WinogradProduct& product, const unsigned* e, const unsigned* v,
+                             std::size_t pairs, float* u);
   /// Whether every value is finite.
   bool (*all_finite)(const float* x, std::size_t size);
   /// Runs independent multiply-add chains in registers; returns multiply-adds done. For measuring the

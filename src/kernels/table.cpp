@@ -19,6 +19,7 @@ const Kernels& reference_set() {
     reference::fill_lookup_tables(set);
     reference::fill_pairs(set);
     reference::fill_winograd(set);
+    reference::fill_winograd_pairs(set);
     reference::fill_passes(set);
     reference::fill_elementwise(set);
     return set;
@@ -54,6 +55,7 @@ Kernels make_avx512(const char* isa, int table_planes) {
   avx512::fill_pack_planes(set);
   (multiplies_bfloat16() ? avx512::fill_pairs : reference::fill_pairs)(set);
   avx512::fill_winograd(set);
+  (multiplies_bfloat16() ? avx512::fill_winograd_pairs : reference::fill_winograd_pairs)(set);
   return set;
 }
 

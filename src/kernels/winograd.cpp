@@ -2,54 +2,23 @@
 
 #include <algorithm>
 
-#include "base/error.hpp"
+#include "kernels/winograd_chunks.hpp"
 
 namespace qtrain::kernels {
 namespace {
 
-/// Tiles at once, as many rows of them as make about so many: what they take stays in the second cache, and
-/// often in the first.
-constexpr std::size_t kTiles = 64;
-/// Elements are set this much off the powers of two by which caches find their lines.
-constexpr std::size_t kOffset = 16;
-constexpr std::size_t kElements = 16;
-
-WinogradTiles tiles_of(const ConvolutionGeometry& g, std::size_t channels) {
-  QTRAIN_CHECK(has_winograd(g), "a convolution {} x {} of stride {} has no Winograd tiles", g.kernel,
-               g.kernel, g.stride);
-  WinogradTiles tiles{};
-  tiles.height = g.height;
-  tiles.width = g.width;
-  tiles.channels = channels;
-  tiles.rows = (g.height + 1) / 2;
-  tiles.columns = (g.width + 1) / 2;
-  return tiles;
+std::size_t weights_of(const WinogradProduct& product) {
+  return kWinogradElements * product.terms * product.lanes;
 }
-
-std::size_t rows_at_once(const WinogradTiles& tiles) {
-  return std::max<std::size_t>(1, kTiles / tiles.columns);
-}
-
-std::size_t apart(const WinogradTiles& tiles, std::size_t rows) {
-  return rows * tiles.columns * tiles.channels + kOffset;
-}
-
-std::size_t weights_of(const WinogradProduct& product) { return kElements * product.terms * product.lanes; }
 
 std::size_t bytes_of(const WinogradProduct& product) {
-  return (weights_of(product) + kElements * (product.src_apart + product.dst_apart)) * sizeof(float);
+  return (weights_of(product) + kWinogradElements * (product.src_apart + product.dst_apart)) * sizeof(float);
 }
 
 decltype(Kernels::winograd_windows) windows_of(const Kernels& kernels, WinogradValues values) {
   if (values == WinogradValues::floats) return kernels.winograd_windows;
   return values == WinogradValues::unsigned_bytes ? kernels.winograd_unsigned_byte_windows
                                                   : kernels.winograd_signed_byte_windows;
-}
-
-/// Calls work(first row, rows) for all rows of tiles of the images.
-template <class Work>
-void in_chunks(std::size_t rows, std::size_t at_once, const Work& work) {
-  for (std::size_t first = 0; first < rows; first += at_once) work(first, std::min(at_once, rows - first));
 }
 
 }  // namespace
@@ -76,7 +45,7 @@ std::size_t WinogradConvolution::scratch_bytes() const { return bytes_of(product
 
 void WinogradConvolution::run(const float* src, std::size_t images, const float* weights, float* scratch,
                               float* dst) const {
-  float *u = scratch, *v = u + weights_of(product_), *m = v + kElements * src_.apart;
+  float *u = scratch, *v = u + weights_of(product_), *m = v + kWinogradElements * src_.apart;
   kernels_.winograd_weights(product_.terms, product_.lanes, weights, turned_, u);
   in_chunks(images * src_.rows, rows_, [&](std::size_t first, std::size_t rows) {
     kernels_.winograd_windows(src_, src, first, rows, v);
@@ -101,7 +70,7 @@ std::size_t WinogradWeightGradient::scratch_bytes() const { return bytes_of(prod
 
 void WinogradWeightGradient::run(const void* src, const float* diff_dst, std::size_t images, float* scratch,
                                  float* diff_weights) const {
-  float *u = scratch, *v = u + weights_of(product_), *e = v + kElements * src_.apart;
+  float *u = scratch, *v = u + weights_of(product_), *e = v + kWinogradElements * src_.apart;
   std::fill_n(u, weights_of(product_), 0.0f);
   in_chunks(images * src_.rows, rows_, [&](std::size_t first, std::size_t rows) {
     windows_(src_, src, first, rows, v);

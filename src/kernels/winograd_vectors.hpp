@@ -21,7 +21,8 @@ struct Four {
   Four window() const { return {{x[0] - x[2], x[1] + x[2], x[2] - x[1], x[1] - x[3]}}; }
 };
 
-inline void store(float* y, size_t apart, const Four& values) {
+template <class E>
+void store(E* y, size_t apart, const Four& values) {
   store(y, values.x[0]);
   store(y + apart, values.x[1]);
   store(y + 2 * apart, values.x[2]);
@@ -50,15 +51,14 @@ struct WindowRows {
 };
 
 /// A column belongs to two windows and is transformed once.
-template <class T>
-void winograd_windows(const WinogradTiles& tiles, const void* images, size_t first_row, size_t rows,
-                      float* v) {
+template <class T, class E>
+void winograd_windows(const WinogradTiles& tiles, const void* images, size_t first_row, size_t rows, E* v) {
   const size_t pixels = tiles.height * tiles.width * tiles.channels;
   for (size_t r = first_row; r < first_row + rows; ++r) {
     const WindowRows<T> from(tiles, static_cast<const T*>(images) + r / tiles.rows * pixels, r % tiles.rows);
     for (size_t c = 0; c < tiles.channels; c += kWidth) {
       Four left{{zero(), zero(), zero(), zero()}}, next = from.column(0, c);
-      float* to = v + c;
+      E* to = v + c;
       for (size_t t = 0; t < tiles.columns; ++t, to += tiles.channels) {
         const Four third = from.column(2 * t + 1, c), fourth = from.column(2 * t + 2, c);
 #pragma GCC unroll 4
@@ -89,9 +89,10 @@ struct PixelRow {
   T* at(size_t i, size_t x, size_t c) const { return row + (i * width + x) * channels + c; }
 };
 
-void winograd_results(const WinogradTiles& tiles, const float* m, size_t first_row, size_t rows, float* y) {
+template <class E>
+void winograd_results(const WinogradTiles& tiles, const float* m, size_t first_row, size_t rows, E* y) {
   for (size_t r = first_row; r < first_row + rows; ++r) {
-    const PixelRow<float> to(tiles, y, r);
+    const PixelRow<E> to(tiles, y, r);
     for (size_t t = 0; t < tiles.columns; ++t) {
       const bool more = 2 * t + 1 < tiles.width;
       for (size_t c = 0; c < tiles.channels; c += kWidth, m += kWidth) {
@@ -137,20 +138,24 @@ inline Four weights(Vector x0, Vector x1, Vector x2) {
   return {{x0, half(sum + x1), half(sum - x1), x2}};
 }
 
+/// The rows of G g G^T of one term.
+inline void weight_rows(const float* g, size_t lanes, bool turned, Four (&rows)[4]) {
+  const auto tap = [&](size_t ky, size_t kx) {
+    const size_t at = ky * 3 + kx;
+    return load(g + (turned ? 8 - at : at) * lanes);
+  };
+  Four columns[3];
+  for (size_t j = 0; j < 3; ++j) columns[j] = weights(tap(0, j), tap(1, j), tap(2, j));
+  for (size_t i = 0; i < 4; ++i) rows[i] = weights(columns[0].x[i], columns[1].x[i], columns[2].x[i]);
+}
+
 void winograd_weights(size_t terms, size_t lanes, const float* g, bool turned, float* u) {
   const size_t apart = terms * lanes;
   for (size_t k = 0; k < terms; ++k)
     for (size_t l = 0; l < lanes; l += kWidth) {
-      const float* from = g + k * 9 * lanes + l;
-      const auto tap = [&](size_t ky, size_t kx) {
-        const size_t at = ky * 3 + kx;
-        return load(from + (turned ? 8 - at : at) * lanes);
-      };
-      Four columns[3];
-      for (size_t j = 0; j < 3; ++j) columns[j] = weights(tap(0, j), tap(1, j), tap(2, j));
-      for (size_t i = 0; i < 4; ++i)
-        store(u + 4 * i * apart + k * lanes + l, apart,
-              weights(columns[0].x[i], columns[1].x[i], columns[2].x[i]));
+      Four rows[4];
+      weight_rows(g + k * 9 * lanes + l, lanes, turned, rows);
+      for (size_t i = 0; i < 4; ++i) store(u + 4 * i * apart + k * lanes + l, apart, rows[i]);
     }
 }
 
@@ -261,13 +266,13 @@ void winograd_sums(const WinogradProduct& product, const float* e, const float* 
     });
 }
 
-void fill(Kernels& set) {
+inline void fill(Kernels& set) {
   set.winograd_weights = winograd_weights;
-  set.winograd_windows = winograd_windows<float>;
-  set.winograd_unsigned_byte_windows = winograd_windows<unsigned char>;
-  set.winograd_signed_byte_windows = winograd_windows<signed char>;
+  set.winograd_windows = winograd_windows<float, float>;
+  set.winograd_unsigned_byte_windows = winograd_windows<unsigned char, float>;
+  set.winograd_signed_byte_windows = winograd_windows<signed char, float>;
   set.winograd_products = winograd_products;
-  set.winograd_results = winograd_results;
+  set.winograd_results = winograd_results<float>;
   set.winograd_gradients = winograd_gradients;
   set.winograd_sums = winograd_sums;
   set.winograd_weight_gradients = winograd_weight_gradients;

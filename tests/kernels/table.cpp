@@ -18,7 +18,10 @@ bool is_complete(const Kernels& k) {
          k.bfloat16_from_signed_bytes && k.all_finite && k.multiply_add_burn && k.pack_bytes &&
          k.pack_floats && k.pack_signs && k.from_shorts && k.bit_convolution && k.bit_convolution_shorts &&
          k.bit_convolution_codes && k.pack_byte_tables && k.pack_float_tables && k.table_convolution &&
-         k.table_convolution_shorts && k.code_pass && k.folded_pass && k.window_pass && k.pair_pass &&
+         k.table_convolution_shorts && k.winograd_pair_weights && k.winograd_bfloat16_windows &&
+         k.winograd_bfloat16_results && k.winograd_window_pairs && k.winograd_unsigned_byte_window_pairs &&
+         k.winograd_signed_byte_window_pairs && k.winograd_gradient_pairs && k.winograd_pair_products &&
+         k.winograd_pair_sums && k.code_pass && k.folded_pass && k.window_pass && k.pair_pass &&
          k.popcount_burn;
 }
 

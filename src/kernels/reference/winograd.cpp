@@ -1,6 +1,10 @@
 #include <array>
+#include <bit>
+#include <cstdint>
 
 #include "kernels/kernels.hpp"
+#include "kernels/reference/pair_sum.hpp"
+#include "kernels/reference/round_bfloat16.hpp"
 #include "kernels/sets.hpp"
 #include "kernels/winograd_tiles.hpp"
 
@@ -58,9 +62,15 @@ std::size_t pixel(const WinogradTiles& tiles, std::size_t image, std::size_t y, 
   return ((image * tiles.height + y) * tiles.width + x) * tiles.channels + c;
 }
 
-template <class T>
-void winograd_windows(const WinogradTiles& tiles, const void* images, std::size_t first_row, std::size_t rows,
-                      float* v) {
+float value_of(float x) { return x; }
+float value_of(unsigned char x) { return x; }
+float value_of(signed char x) { return x; }
+float value_of(unsigned short x) { return std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16); }
+
+/// Calls put(element, where in it, value).
+template <class T, class Put>
+void transform_windows(const WinogradTiles& tiles, const void* images, std::size_t first_row,
+                       std::size_t rows, const Put& put) {
   const T* from = static_cast<const T*>(images);
   for_each_tile(tiles, first_row, rows,
                 [&](std::size_t image, std::size_t row, std::size_t t, std::size_t at, std::size_t c) {
@@ -69,15 +79,46 @@ void winograd_windows(const WinogradTiles& tiles, const void* images, std::size_
                     for (std::size_t j = 0; j < 4; ++j) {
                       const std::size_t below = 2 * row + i, right = 2 * t + j;  // both one too large
                       if (below >= 1 && below <= tiles.height && right >= 1 && right <= tiles.width)
-                        x[i][j] = static_cast<float>(from[pixel(tiles, image, below - 1, right - 1, c)]);
+                        x[i][j] = value_of(from[pixel(tiles, image, below - 1, right - 1, c)]);
                     }
                   const Matrix<4, 4> y = both_ways<4>(x, window);
-                  for (std::size_t p = 0; p < 16; ++p) v[p * tiles.apart + at] = y[p / 4][p % 4];
+                  for (std::size_t p = 0; p < 16; ++p) put(p, at, y[p / 4][p % 4]);
                 });
 }
 
-void winograd_results(const WinogradTiles& tiles, const float* m, std::size_t first_row, std::size_t rows,
-                      float* images) {
+template <class T>
+void winograd_windows(const WinogradTiles& tiles, const void* images, std::size_t first_row, std::size_t rows,
+                      float* v) {
+  transform_windows<T>(tiles, images, first_row, rows,
+                       [&](std::size_t p, std::size_t at, float value) { v[p * tiles.apart + at] = value; });
+}
+
+void bfloat16_windows(const WinogradTiles& tiles, const unsigned short* images, std::size_t first_row,
+                      std::size_t rows, unsigned short* v) {
+  transform_windows<unsigned short>(
+      tiles, images, first_row, rows,
+      [&](std::size_t p, std::size_t at, float value) { v[p * tiles.apart + at] = round_bfloat16(value); });
+}
+
+/// Puts values [tile][channel] where they belong in words of two tiles.
+auto into_pairs(const WinogradTiles& tiles, unsigned* words) {
+  return [&tiles, words](std::size_t p, std::size_t at, float value) {
+    const std::size_t tile = at / tiles.channels, channel = at % tiles.channels;
+    unsigned& word = words[p * tiles.apart + tile / 2 * tiles.channels + channel];
+    const unsigned half = round_bfloat16(value);
+    word = tile % 2 == 0 ? half : (word & 0xFFFF) | half << 16;
+  };
+}
+
+template <class T>
+void window_pairs(const WinogradTiles& tiles, const void* images, std::size_t first_row, std::size_t rows,
+                  unsigned* v) {
+  transform_windows<T>(tiles, images, first_row, rows, into_pairs(tiles, v));
+}
+
+template <class Put>
+void transform_results(const WinogradTiles& tiles, const float* m, std::size_t first_row, std::size_t rows,
+                       const Put& put) {
   for_each_tile(tiles, first_row, rows,
                 [&](std::size_t image, std::size_t row, std::size_t t, std::size_t at, std::size_t c) {
                   Matrix<4, 4> x;
@@ -86,33 +127,72 @@ void winograd_results(const WinogradTiles& tiles, const float* m, std::size_t fi
                   for (std::size_t i = 0; i < 2; ++i)
                     for (std::size_t j = 0; j < 2; ++j)
                       if (2 * row + i < tiles.height && 2 * t + j < tiles.width)
-                        images[pixel(tiles, image, 2 * row + i, 2 * t + j, c)] = y[i][j];
+                        put(pixel(tiles, image, 2 * row + i, 2 * t + j, c), y[i][j]);
                 });
 }
 
-void winograd_gradients(const WinogradTiles& tiles, const float* images, std::size_t first_row,
-                        std::size_t rows, float* e) {
+void winograd_results(const WinogradTiles& tiles, const float* m, std::size_t first_row, std::size_t rows,
+                      float* images) {
+  transform_results(tiles, m, first_row, rows, [&](std::size_t at, float value) { images[at] = value; });
+}
+
+void bfloat16_results(const WinogradTiles& tiles, const float* m, std::size_t first_row, std::size_t rows,
+                      unsigned short* images) {
+  transform_results(tiles, m, first_row, rows,
+                    [&](std::size_t at, float value) { images[at] = round_bfloat16(value); });
+}
+
+template <class T, class Put>
+void transform_gradients(const WinogradTiles& tiles, const T* images, std::size_t first_row, std::size_t rows,
+                         const Put& put) {
   for_each_tile(tiles, first_row, rows,
                 [&](std::size_t image, std::size_t row, std::size_t t, std::size_t at, std::size_t c) {
                   Matrix<2, 2> x{};
                   for (std::size_t i = 0; i < 2; ++i)
                     for (std::size_t j = 0; j < 2; ++j)
                       if (2 * row + i < tiles.height && 2 * t + j < tiles.width)
-                        x[i][j] = images[pixel(tiles, image, 2 * row + i, 2 * t + j, c)];
+                        x[i][j] = value_of(images[pixel(tiles, image, 2 * row + i, 2 * t + j, c)]);
                   const Matrix<4, 4> y = both_ways<4>(x, gradient);
-                  for (std::size_t p = 0; p < 16; ++p) e[p * tiles.apart + at] = y[p / 4][p % 4];
+                  for (std::size_t p = 0; p < 16; ++p) put(p, at, y[p / 4][p % 4]);
                 });
 }
 
-void winograd_weights(std::size_t terms, std::size_t lanes, const float* g, bool turned, float* u) {
+void winograd_gradients(const WinogradTiles& tiles, const float* images, std::size_t first_row,
+                        std::size_t rows, float* e) {
+  transform_gradients(tiles, images, first_row, rows,
+                      [&](std::size_t p, std::size_t at, float value) { e[p * tiles.apart + at] = value; });
+}
+
+void gradient_pairs(const WinogradTiles& tiles, const unsigned short* images, std::size_t first_row,
+                    std::size_t rows, unsigned* e) {
+  transform_gradients(tiles, images, first_row, rows, into_pairs(tiles, e));
+}
+
+/// Calls put(element, term, lane, value).
+template <class Put>
+void transform_weights(std::size_t terms, std::size_t lanes, const float* g, bool turned, const Put& put) {
   for (std::size_t k = 0; k < terms; ++k)
     for (std::size_t l = 0; l < lanes; ++l) {
       Matrix<3, 3> x;
       for (std::size_t at = 0; at < 9; ++at)
         x[at / 3][at % 3] = g[(k * 9 + (turned ? 8 - at : at)) * lanes + l];
       const Matrix<4, 4> y = both_ways<4>(x, weights);
-      for (std::size_t p = 0; p < 16; ++p) u[(p * terms + k) * lanes + l] = y[p / 4][p % 4];
+      for (std::size_t p = 0; p < 16; ++p) put(p, k, l, y[p / 4][p % 4]);
     }
+}
+
+void winograd_weights(std::size_t terms, std::size_t lanes, const float* g, bool turned, float* u) {
+  transform_weights(terms, lanes, g, turned, [&](std::size_t p, std::size_t k, std::size_t l, float value) {
+    u[(p * terms + k) * lanes + l] = value;
+  });
+}
+
+void pair_weights(std::size_t terms, std::size_t lanes, const float* g, bool turned, unsigned* u) {
+  transform_weights(terms, lanes, g, turned, [&](std::size_t p, std::size_t k, std::size_t l, float value) {
+    unsigned& word = u[(p * (terms / 2) + k / 2) * lanes + l];
+    const unsigned half = round_bfloat16(value);
+    word = k % 2 == 0 ? half : (word & 0xFFFF) | half << 16;
+  });
 }
 
 void winograd_weight_gradients(std::size_t terms, std::size_t lanes, const float* u, float* diff_weights) {
@@ -169,7 +249,50 @@ __attribute__((target("fma"))) void fused_sums(const WinogradProduct& product, c
   sum_tiles(product, e, v, tiles, u);
 }
 
+float plus_pair(float sum, unsigned x, unsigned y) {
+  return plus(plus(sum, right_of(x), right_of(y)), left_of(x), left_of(y));
+}
+
+void pair_products(const WinogradProduct& product, const unsigned short* v, const unsigned* u,
+                   std::size_t tiles, float* m) {
+  const std::size_t pairs = product.terms / 2, lanes = product.lanes;
+  for (std::size_t p = 0; p < 16; ++p, v += product.src_apart, u += pairs * lanes, m += product.dst_apart)
+    for (std::size_t t = 0; t < tiles; ++t)
+      for (std::size_t l = 0; l < lanes; ++l) {
+        float sum = 0;
+        for (std::size_t k = 0; k < pairs; ++k) {
+          const unsigned short* x = v + (t * pairs + k) * 2;
+          sum = plus_pair(sum, x[0] | static_cast<unsigned>(x[1]) << 16, u[k * lanes + l]);
+        }
+        m[t * lanes + l] = sum;
+      }
+}
+
+void pair_sums(const WinogradProduct& product, const unsigned* e, const unsigned* v, std::size_t pairs,
+               float* u) {
+  const std::size_t terms = product.terms, lanes = product.lanes;
+  for (std::size_t p = 0; p < 16; ++p, e += product.src_apart, v += product.dst_apart, u += terms * lanes)
+    for (std::size_t k = 0; k < terms; ++k)
+      for (std::size_t l = 0; l < lanes; ++l) {
+        float& sum = u[k * lanes + l];
+        sum = flushed(sum);
+        for (std::size_t t = 0; t < pairs; ++t) sum = plus_pair(sum, e[t * terms + k], v[t * lanes + l]);
+      }
+}
+
 }  // namespace
+
+void fill_winograd_pairs(Kernels& set) {
+  set.winograd_pair_weights = pair_weights;
+  set.winograd_bfloat16_windows = bfloat16_windows;
+  set.winograd_bfloat16_results = bfloat16_results;
+  set.winograd_window_pairs = window_pairs<unsigned short>;
+  set.winograd_unsigned_byte_window_pairs = window_pairs<unsigned char>;
+  set.winograd_signed_byte_window_pairs = window_pairs<signed char>;
+  set.winograd_gradient_pairs = gradient_pairs;
+  set.winograd_pair_products = pair_products;
+  set.winograd_pair_sums = pair_sums;
+}
 
 void fill_winograd(Kernels& set) {
   set.winograd_weights = winograd_weights;
