@@ -92,9 +92,15 @@ BitConvolution::BitConvolution(const ConvolutionGeometry& geometry, const BitWei
   list_terms();
   const int planes = activations_.planes;
   if (weights_.planes == 1 && weights_.no_zeros && fits_shorts_ && planes >= kernels.table_planes &&
-      planes <= kMostInTables)
+      planes <= kMostInTables) {
     lookup_.emplace(geometry_, activations_.lowest, activations_.step, (1 << planes) - 1, row_classes_.data(),
                     column_classes_.data(), terms_.front().bias.size());
+    return;
+  }
+  const std::size_t size = padded_outputs_ / kBlock * plan_.block_size;
+  signs_ = AlignedBuffer<std::uint32_t>(size);
+  masks_ = AlignedBuffer<std::uint32_t>(size);
+  plan_.signs = signs_.data();
 }
 
 void BitConvolution::lay_out() {
@@ -138,10 +144,6 @@ void BitConvolution::list_words() {
   plan_.word_offsets = word_offsets_.data();
   plan_.word_count = word_offsets_.size();
   plan_.block_size = static_cast<std::size_t>(weights_.planes) * plan_.word_count * kBlock;
-  const std::size_t size = padded_outputs_ / kBlock * plan_.block_size;
-  signs_ = AlignedBuffer<std::uint32_t>(size);
-  masks_ = AlignedBuffer<std::uint32_t>(size);
-  plan_.signs = signs_.data();
 }
 
 void BitConvolution::classify(std::size_t size, std::size_t outputs, std::vector<Taps>& taps,
@@ -209,9 +211,9 @@ void BitConvolution::pack_weights(std::span<const float> codes) {
   QTRAIN_CHECK(binary || !weights_.no_zeros, "a weight code is even, where all were to be odd");
   plan_.masks = binary ? nullptr : masks_.data();
   for (std::size_t o = 0; o < geometry_.outputs; ++o) {
-    pack_output(codes.subspan(o * size, size), o, binary);
-    set_bias(o);
-    if (lookup_) lookup_->set_output(codes.subspan(o * size, size), o);
+    const auto own = codes.subspan(o * size, size);
+    lookup_ ? lookup_->set_output(own, o) : pack_output(own, o, binary);
+    set_bias(own, o, binary);
   }
   if (lookup_) lookup_->set_bias(terms_.front().bias.span());
 }
@@ -238,21 +240,20 @@ void BitConvolution::pack_output(std::span<const float> codes, std::size_t outpu
   }
 }
 
-void BitConvolution::set_bias(std::size_t output) {
+void BitConvolution::set_bias(std::span<const float> codes, std::size_t output, bool binary) {
   const PlaneLayout& l = plan_.layout;
-  const std::uint32_t lane = l.lane_bytes == 2 ? 0xFFFF : 0xFFFFFFFF;
-  const std::size_t first = output / kBlock * plan_.block_size + output % kBlock;
   const double lowest = activations_.weighted ? -1 : activations_.lowest;
   const double indices = most(activations_.planes, activations_.weighted);
   for (Term& term : terms_) {
     std::ranges::fill(tap_sums_, 0);
-    double negative = 0;  // digits, each times its power of two
-    for (std::size_t i = term.first_plane; i < term.last_plane; ++i)
-      for (std::size_t k = 0; k < plan_.word_count; ++k) {
-        const std::size_t at = first + (i * plan_.word_count + k) * kBlock;
-        const int minus = std::popcount(signs_[at] & lane), all = std::popcount(masks_[at] & lane);
-        negative += std::ldexp(minus, static_cast<int>(i - term.first_plane));
-        tap_sums_[k / l.words] += (all - 2 * minus) << (i - term.first_plane);
+    std::int64_t negative = 0;  // digits, each times its power of two
+    const std::uint32_t planes = (1U << term.last_plane) - (1U << term.first_plane);
+    for (std::size_t i = 0; i < codes.size();)
+      for (std::int32_t& tap_sum : tap_sums_) {
+        const Digits digits = digits_of(codes[i++], weights_.planes, binary);
+        const auto minus = static_cast<std::int32_t>((digits.signs & planes) >> term.first_plane);
+        negative += minus;
+        tap_sum += static_cast<std::int32_t>((digits.masks & planes) >> term.first_plane) - 2 * minus;
       }
     for (std::size_t row = 0; row < row_taps_.size(); ++row)
       for (std::size_t column = 0; column < column_taps_.size(); ++column) {
@@ -261,8 +262,8 @@ void BitConvolution::set_bias(std::size_t output) {
           for (std::size_t kx = column_taps_[column].first; kx < column_taps_[column].last; ++kx)
             inside += tap_sums_[ky * l.kernel + kx];
         const std::size_t at = (row * column_taps_.size() + column) * padded_outputs_ + output;
-        term.bias[at] =
-            static_cast<float>(lowest * inside - static_cast<double>(plan_.factor) * indices * negative);
+        term.bias[at] = static_cast<float>(lowest * inside - static_cast<double>(plan_.factor) * indices *
+                                                                 static_cast<double>(negative));
       }
   }
 }

@@ -78,8 +78,10 @@ class BitConvolution {
   std::size_t image_bytes() const {
     return lookup_ ? lookup_->plan().layout.image_bytes : plan_.layout.image_bytes;
   }
-  /// Bytes of the weights' planes.
-  std::size_t weight_bytes() const { return (signs_.size() + masks_.size()) * sizeof(std::uint32_t); }
+  /// Bytes of the packed weights.
+  std::size_t weight_bytes() const {
+    return lookup_ ? lookup_->bytes() : (signs_.size() + masks_.size()) * sizeof(std::uint32_t);
+  }
   /// Multiply-adds of one image.
   double multiply_adds() const;
 
@@ -147,7 +149,7 @@ class BitConvolution {
   void classify(std::size_t size, std::size_t outputs, std::vector<Taps>& taps,
                 std::vector<std::size_t>& classes) const;
   void pack_output(std::span<const float> codes, std::size_t output, bool binary);
-  void set_bias(std::size_t output);
+  void set_bias(std::span<const float> codes, std::size_t output, bool binary);
 
   ConvolutionGeometry geometry_;
   BitWeights weights_;

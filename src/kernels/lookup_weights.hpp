@@ -21,6 +21,7 @@ class LookupWeights {
   LookupWeights& operator=(const LookupWeights&) = delete;
 
   const TablePlan& plan() const { return plan_; }
+  std::size_t bytes() const { return entries_.size(); }
   /// Takes the weights of an output, +-1 [channel][ky][kx].
   void set_output(std::span<const float> codes, std::size_t output);
   /// Takes what enters besides the sums, integers of 16 bits [class][output, padded].
