@@ -12,10 +12,14 @@ namespace qtrain::engine {
 namespace {
 
 constexpr double kHuge = 1e9;  ///< beyond every offset
-constexpr int kMostCode = 255;
+constexpr int kMostCode = 15;  ///< there are as many steps as codes times codes added
+
+bool from_zero(const quant::ActivationQuantizer& q) {
+  return q.lowest_code() == 0 && q.highest_code() <= kMostCode;
+}
 
 bool is_added(const Operand& o) {
-  return o.z.storage == Storage::unsigned_byte && o.unit != nullptr && o.unit->quantizer->lowest_code() == 0;
+  return o.z.storage == Storage::unsigned_byte && o.unit != nullptr && from_zero(*o.unit->quantizer);
 }
 
 }  // namespace
@@ -42,8 +46,7 @@ bool FoldedCodes::serves(const std::vector<Operand>& operands, const ActivationU
     return false;
   const quant::ActivationQuantizer& q = *unit->quantizer;
   // Codes that go up by more than 1 are none of a linear map's.
-  if (q.lowest_code() != 0 || q.highest_code() > kMostCode || q.levels() != q.highest_code() + 1)
-    return false;
+  if (!from_zero(q) || q.levels() != q.highest_code() + 1) return false;
   const auto is_product = [](const Operand& o) { return o.product && o.product->convolution->fits_shorts(); };
   return std::ranges::count_if(operands, is_product) == 1 &&
          std::ranges::all_of(operands, [&](const Operand& o) { return is_product(o) || is_added(o); });

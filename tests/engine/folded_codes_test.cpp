@@ -140,6 +140,8 @@ TEST_CASE("folded codes: not of what is no linear map of 16-bit sums") {
   CHECK_FALSE(FoldedCodes::serves({product, product}, &unit, layout));
   CHECK_FALSE(FoldedCodes::serves({product}, &relu, layout));
   CHECK_FALSE(FoldedCodes::serves({product}, nullptr, layout));
+  const ActivationUnit many = unit_of(16, 0.5F, true);
+  CHECK_FALSE(FoldedCodes::serves({product}, &many, layout));
 }
 
 }  // namespace qtrain::engine
