@@ -306,7 +306,9 @@ void benchmark_bits(const BenchRequest& request) {
   ThreadPool pool(request.threads, [] { engine::onednn::use_threads(1); });
   fmt::print("{}, {} threads, {}: convolutions of bit planes, best of {} rounds\n", cpu_model(),
              request.threads, kernels::active().isa, request.rounds);
-  fmt::print("peak: xor, popcount and add in registers, measured in turn with each layer\n");
+  fmt::print(
+      "peak: xor, popcount and add in registers, measured in turn with each layer; 1 x 4 is by lookup "
+      "tables\n");
   fmt::print("whole layer: packing from u8, product, batch norm, quantizer, to u8\n");
   for (const Network& network : networks(request.batch)) time_network(network, pool, request.rounds);
 }
