@@ -4,35 +4,15 @@
 
 #include "base/aligned.hpp"
 #include "kernels/samples.hpp"
+#include "kernels/winograd_samples.hpp"
 
 namespace qtrain::kernels {
 namespace {
 
-using Geometry = ConvolutionGeometry;
 using Direction = WinogradConvolution::Direction;
 
-Geometry geometry(std::size_t height, std::size_t width, std::size_t channels, std::size_t outputs) {
-  return {.height = height,
-          .width = width,
-          .channels = channels,
-          .outputs = outputs,
-          .kernel = 3,
-          .stride = 1,
-          .padding = 1};
-}
-
-/// Odd and even sizes from one pixel on, channels and outputs of one vector to three, more tiles than are
-/// taken at once, and rows that have as many.
-std::vector<Geometry> geometries() {
-  std::vector<Geometry> all;
-  for (const std::size_t height : {1u, 2u, 3u, 8u})
-    for (const std::size_t width : {1u, 2u, 5u, 6u}) all.push_back(geometry(height, width, 16, 32));
-  for (const std::size_t channels : {16u, 32u, 48u})
-    for (const std::size_t outputs : {16u, 32u, 48u}) all.push_back(geometry(5, 4, channels, outputs));
-  all.push_back(geometry(21, 19, 16, 16));
-  all.push_back(geometry(3, 131, 16, 16));
-  return all;
-}
+/// Widths from one pixel on.
+std::vector<Geometry> geometries() { return winograd_geometries({1, 2, 5, 6}); }
 
 std::size_t src_size(const Geometry& g) { return g.height * g.width * g.channels; }
 std::size_t dst_size(const Geometry& g) { return g.height * g.width * g.outputs; }
