@@ -148,10 +148,11 @@ Stored Lowering::propagated(const Node& node, const Stored& diff_dst) {
 void Lowering::backward_weights(const Node& node, TensorId diff_dst) {
   const bool pairs = operand_ == Storage::bfloat16 && !node.linear && kernels::multiplies_bfloat16() &&
                      suits_pairs(geometry_of(node));
-  const Partial partial = by_winograd_pairs(node) ? weights_by_winograd_pairs(node, diff_dst)
-                          : pairs                 ? weights_by_pairs(node, diff_dst)
-                          : by_winograd(node)     ? weights_by_winograd(node, diff_dst)
-                                                  : weights_by_call(node, diff_dst);
+  const Partial partial = by_winograd_pairs(node)
+                              ? weights_in_bfloat16<kernels::WinogradPairWeightGradient>(node, diff_dst)
+                          : pairs             ? weights_in_bfloat16<kernels::WeightGradient>(node, diff_dst)
+                          : by_winograd(node) ? weights_by_winograd(node, diff_dst)
+                                              : weights_by_call(node, diff_dst);
   add_partial(*node.weights, partial, value(node.src).unit, node.name);
 }
 
@@ -177,19 +178,11 @@ Lowering::Partial Lowering::weights_by_call(const Node& node, TensorId diff_dst)
   return {partial, built.weights};
 }
 
-Lowering::Partial Lowering::weights_by_pairs(const Node& node, TensorId diff_dst) {
+template <class Gradient>
+Lowering::Partial Lowering::weights_in_bfloat16(const Node& node, TensorId diff_dst) {
   const Stored src = bytes_or(node.src, Storage::bfloat16, node.name);
-  return weights_by(node,
-                    std::make_unique<kernels::WeightGradient>(geometry_of(node), pair_values(src.storage)),
-                    src.tensor, diff_dst);
-}
-
-Lowering::Partial Lowering::weights_by_winograd_pairs(const Node& node, TensorId diff_dst) {
-  const Stored src = bytes_or(node.src, Storage::bfloat16, node.name);
-  return weights_by(
-      node,
-      std::make_unique<kernels::WinogradPairWeightGradient>(geometry_of(node), pair_values(src.storage)),
-      src.tensor, diff_dst);
+  return weights_by(node, std::make_unique<Gradient>(geometry_of(node), pair_values(src.storage)), src.tensor,
+                    diff_dst);
 }
 
 Lowering::Partial Lowering::weights_by_winograd(const Node& node, TensorId diff_dst) {
