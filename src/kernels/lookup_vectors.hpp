@@ -21,12 +21,26 @@ constexpr size_t kVectorBytes = 16 * kLanes;
 constexpr size_t kVectorChannels = 4 * kLanes;
 constexpr size_t kOutputs = 16;  ///< of a block
 
+/// The indices of 16 codes.
+class Indices {
+ public:
+  explicit Indices(const TableLayout& l)
+      : lowest_(_mm_set1_epi8(static_cast<char>(l.lowest))), doubled_(l.step_bits != 0) {}
+  __m128i of(__m128i codes) const {
+    const __m128i x = _mm_sub_epi8(codes, lowest_);
+    return doubled_ ? _mm_and_si128(_mm_srli_epi16(x, 1), _mm_set1_epi8(0x7F)) : x;
+  }
+
+ private:
+  __m128i lowest_;
+  bool doubled_;
+};
+
 /// Makes tables of indices. With s the sum of x0 to x3, and u that of the xj whose bit of the entry is not
 /// set, the entry is top * (bits set) + 2 u - s.
 class TableMaker {
  public:
-  explicit TableMaker(const TableLayout& l)
-      : lowest_(_mm_set1_epi8(static_cast<char>(l.lowest))), doubled_(l.step_bits != 0) {
+  explicit TableMaker(const TableLayout& l) : indices_(l) {
     unsigned char bases[kVectorBytes], places[4][kVectorBytes];
     for (size_t i = 0; i < kVectorBytes; ++i) {
       const int entry = static_cast<int>(i % 16);
@@ -42,17 +56,14 @@ class TableMaker {
   Vector of_padding() const { return base_; }
   /// Of kVectorChannels codes.
   Vector of(const unsigned char* codes) const {
-    __m128i x = _mm_sub_epi8(repeatable(codes), lowest_);
-    if (doubled_) x = _mm_and_si128(_mm_srli_epi16(x, 1), _mm_set1_epi8(0x7F));
-    const Vector all = repeated(x);
+    const Vector all = repeated(indices_.of(repeatable(codes)));
     const Vector u = add_bytes(add_bytes(look_up(all, places_[0]), look_up(all, places_[1])),
                                add_bytes(look_up(all, places_[2]), look_up(all, places_[3])));
     return subtract_bytes(add_bytes(base_, add_bytes(u, u)), look_up(u, zero()));
   }
 
  private:
-  __m128i lowest_;
-  bool doubled_;
+  Indices indices_;
   Vector base_, places_[4];
 };
 

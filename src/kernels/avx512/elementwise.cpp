@@ -115,8 +115,7 @@ void to_bfloat16(const float* x, unsigned short* y, size_t size) {
 
 void from_bfloat16(const unsigned short* x, float* y, size_t size) {
   for_each_column(size, [&](auto at, size_t i) {
-    const __m512i bits = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(at.lanes(), x + i));
-    at.store(y + i, _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)));
+    at.store(y + i, widened(_mm256_maskz_loadu_epi16(at.lanes(), x + i)));
   });
 }
 

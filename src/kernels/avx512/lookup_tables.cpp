@@ -11,8 +11,7 @@ namespace {
 /// tables at a time.
 class DotTableMaker {
  public:
-  explicit DotTableMaker(const TableLayout& l)
-      : lowest_(_mm_set1_epi8(static_cast<char>(l.lowest))), doubled_(l.step_bits != 0) {
+  explicit DotTableMaker(const TableLayout& l) : indices_(l) {
     for (int quarter = 0; quarter < 4; ++quarter) {
       signed char signs[4 * kSums];
       int bases[kSums];
@@ -27,8 +26,7 @@ class DotTableMaker {
   }
   Vector of_padding() const { return packed(bases_[0], bases_[1], bases_[2], bases_[3]); }
   [[gnu::always_inline]] Vector of(const unsigned char* codes) const {
-    __m128i x = _mm_sub_epi8(_mm_loadu_epi8(codes), lowest_);
-    if (doubled_) x = _mm_and_si128(_mm_srli_epi16(x, 1), _mm_set1_epi8(0x7F));
+    const __m128i x = indices_.of(repeatable(codes));
     const __m512i tables = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
     const __m512i indices = _mm512_permutexvar_epi32(tables, _mm512_castsi128_si512(x));
     const auto entries = [&](size_t quarter) {
@@ -43,8 +41,7 @@ class DotTableMaker {
     return {_mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d))};
   }
 
-  __m128i lowest_;
-  bool doubled_;
+  Indices indices_;
   __m512i signs_[4], bases_[4];
 };
 

@@ -44,10 +44,7 @@ template <size_t kCount>
             _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))));
       });
     case PassValues::bfloat16:
-      return each<kCount>([=](size_t k) {
-        return _mm512_castsi512_ps(
-            _mm512_slli_epi32(_mm512_cvtepu16_epi32(halves_at(x, i + k * stride)), 16));
-      });
+      return each<kCount>([=](size_t k) { return widened(halves_at(x, i + k * stride)); });
     case PassValues::floats:
       break;
   }

@@ -1,3 +1,4 @@
+#include "kernels/avx512/bfloat16.hpp"
 #include "kernels/avx512/winograd_vector.hpp"
 #include "kernels/sets.hpp"
 #include "kernels/winograd_vectors.hpp"
@@ -12,8 +13,7 @@ struct Bfloat16 {
 };
 
 inline Vector read(const Bfloat16* x) {
-  const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
-  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16))};
+  return {avx512::widened(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)))};
 }
 
 inline void store(Bfloat16* y, Vector v) {
