@@ -205,8 +205,7 @@ Lowering::Partial Lowering::weights_by(const Node& node, std::unique_ptr<Gradien
 }
 
 void Lowering::backward_data(const Node& node, TensorId diff_dst) {
-  if (by_winograd(node)) return data_by_winograd(node, diff_dst);
-  if (by_winograd_pairs(node)) return data_by_winograd_pairs(node, diff_dst);
+  if (by_winograd(node) || by_winograd_pairs(node)) return data_by_winograd(node, diff_dst);
   const Built built = node.linear ? onednn::linear_backward_data(node.forward, gradient_)
                                   : onednn::convolution_backward_data(node.forward, node.window, gradient_);
   const void* w = shared_.parameters.copy(*node.weights, Parameters::Content::used, built.weights);
@@ -221,12 +220,9 @@ void Lowering::backward_data(const Node& node, TensorId diff_dst) {
 void Lowering::data_by_winograd(const Node& node, TensorId diff_dst) {
   const auto* w = static_cast<const float*>(shared_.parameters.copy(
       *node.weights, Parameters::Content::used, onednn::channels_last(node.weights->shape)));
-  emit_winograd(node, StepKind::convolution_backward_data, diff_dst, w, new_diff(node.src, node.name));
-}
-
-void Lowering::data_by_winograd_pairs(const Node& node, TensorId diff_dst) {
-  const auto* w = static_cast<const float*>(shared_.parameters.copy(
-      *node.weights, Parameters::Content::used, onednn::channels_last(node.weights->shape)));
+  if (by_winograd(node))
+    return emit_winograd(node, StepKind::convolution_backward_data, diff_dst, w,
+                         new_diff(node.src, node.name));
   auto data = std::make_unique<kernels::WinogradPairData>(geometry_of(node));
   const TensorId scratch = program().tensor(node.name + " tiles", data->scratch_bytes());
   program().step(winograd_pair_step(node.name, std::move(data), static_cast<std::size_t>(images_), diff_dst,

@@ -45,6 +45,10 @@ double seconds_of(const kernels::BitConvolution& convolution, std::size_t images
   return median_seconds(work, kRounds);
 }
 
+/// With 512 channels oneDNN is faster (measured, in floats). A rule and no measurement, for the bits hang on
+/// it.
+bool pays_winograd(const kernels::ConvolutionGeometry& g) { return g.channels <= 256 && g.outputs <= 256; }
+
 }  // namespace
 
 void describe_path(const Shared& shared, int layer, LayerInfo& row) {
@@ -122,17 +126,16 @@ std::unique_ptr<kernels::BitConvolution> Lowering::bit_product(const Node& node,
   return std::make_unique<kernels::BitConvolution>(g, weights, activations);
 }
 
-// With 512 channels oneDNN is faster (measured). A rule and no measurement, for the bits hang on it.
 bool Lowering::by_winograd(const Node& node) const {
   if (node.linear || operand_ != Storage::float32 || !kernels::multiplies_fused()) return false;
   const kernels::ConvolutionGeometry g = geometry_of(node);
-  return kernels::has_winograd(g) && g.channels <= 256 && g.outputs <= 256;
+  return kernels::has_winograd(g) && pays_winograd(g);
 }
 
 bool Lowering::by_winograd_pairs(const Node& node) const {
   if (node.linear || operand_ != Storage::bfloat16 || !kernels::multiplies_bfloat16()) return false;
   const kernels::ConvolutionGeometry g = geometry_of(node);
-  return kernels::has_winograd_pairs(g) && g.channels <= 256 && g.outputs <= 256;
+  return kernels::has_winograd_pairs(g) && pays_winograd(g);
 }
 
 void Lowering::emit_winograd(const Node& node, StepKind kind, TensorId src, const float* weights,

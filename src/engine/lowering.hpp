@@ -240,7 +240,6 @@ class Lowering {
 
   void backward_data(const Node& node, TensorId diff_dst);
   void data_by_winograd(const Node& node, TensorId diff_dst);
-  void data_by_winograd_pairs(const Node& node, TensorId diff_dst);
 
   /// The gradient of a layer with quantized weights, quantized; of others as it is.
   Stored propagated(const Node& node, const Stored& diff_dst);
