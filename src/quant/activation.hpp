@@ -42,8 +42,8 @@ class ActivationQuantizer {
   virtual ActivationRange range() const = 0;
   virtual int lowest_code() const = 0;
   virtual int highest_code() const = 0;
-  /// Whether codes are those of Kernels::ceil_codes, with step scale() and top highest_code(): passes that
-  /// make x then make its codes as well.
+  /// Whether codes are those of Kernels::ceil_codes, with step scale(), always within 2^-100 and 2^100, and
+  /// top highest_code(), at most 255: passes that make x then make its codes as well.
   virtual bool is_ceiling() const { return false; }
   /// Number of different codes.
   virtual int levels() const { return highest_code() - lowest_code() + 1; }
