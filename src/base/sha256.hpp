@@ -1,27 +1,24 @@
 #pragma once
-#include <array>
-#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 
+struct evp_md_ctx_st;
+
 namespace qtrain {
 
-/// SHA-256 (FIPS 180-4) of bytes that arrive piece by piece: `update` any number of times, then `hex` once.
+/// SHA-256 (FIPS 180-4), by OpenSSL, of bytes that arrive piece by piece: `update` any number of times, then
+/// `hex` once.
 class Sha256 {
  public:
-  Sha256();
+  Sha256();  ///< throws std::bad_alloc where OpenSSL cannot provide it
   void update(std::span<const std::uint8_t> bytes);
-  std::string
-  hex();  ///< the digest of all bytes given: 64 lower-case hex digits; nothing may be added after it
+  /// The digest of all bytes given: 64 lower-case hex digits. Nothing may be added after it.
+  std::string hex();
 
  private:
-  static constexpr std::size_t kBlock = 64;
-  void compress(const std::uint8_t* blocks, std::size_t count);
-
-  std::array<std::uint32_t, 8> state_;
-  std::array<std::uint8_t, kBlock> pending_{};  ///< first `length_ % kBlock` bytes wait for a whole block
-  std::uint64_t length_ = 0;                    ///< bytes given so far
+  std::unique_ptr<evp_md_ctx_st, void (*)(evp_md_ctx_st*)> context_;
 };
 
 }  // namespace qtrain
