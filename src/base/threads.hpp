@@ -1,4 +1,6 @@
 #pragma once
+#include <algorithm>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <type_traits>
@@ -41,5 +43,18 @@ class ThreadPool {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Values that run_ranges() hands out at once: some passes over them stay in a core's cache.
+inline constexpr std::size_t kRange = std::size_t{1} << 15;
+
+/// Calls `work(first, count)` on any thread once for each of the ranges of at most kRange values that make up
+/// [0, size). The ranges do not depend on the threads.
+template <class Work>
+void run_ranges(ThreadPool& pool, std::size_t size, Work&& work) {
+  pool.run(static_cast<int>((size + kRange - 1) / kRange), [&](int task, int) {
+    const std::size_t first = static_cast<std::size_t>(task) * kRange;
+    work(first, std::min(kRange, size - first));
+  });
+}
 
 }  // namespace qtrain

@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,12 +45,18 @@ struct Shared {
   std::map<int, ActivationUnit> units{};  ///< by activation layer
   std::deque<Affine> affines{};
   std::vector<LossPartial> losses{};  ///< [shard]
+  /// The shards' gradients of one weight tensor and their sum, which ranges of values are added up for.
   struct WeightGradient {
+    struct Range {
+      std::size_t first = 0, count = 0;
+      std::vector<const float*> partials{};  ///< [shard], filled for each batch
+    };
     onednn::Desc desc;                    ///< of every shard's partial
     const ActivationUnit* src = nullptr;  ///< whose scale the partials lack
-    std::vector<const float*> partials;   ///< [shard], filled for each batch
-    AlignedBuffer<float> sum;
-    std::unique_ptr<onednn::Reorder> to_plain;
+    std::vector<Range> ranges;
+    AlignedBuffer<float> own_sum;               ///< if the partials are not in the parameters' layout
+    std::span<float> sum;                       ///< that, or the parameters' own
+    std::unique_ptr<onednn::Reorder> to_plain;  ///< from own_sum
   };
   std::map<int, WeightGradient> gradients{};  ///< by slot
   std::unique_ptr<quant::PropagatedQuantizer> propagated{};

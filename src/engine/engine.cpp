@@ -1,6 +1,7 @@
 #include "engine/engine.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "base/cast.hpp"
@@ -69,28 +70,41 @@ BatchResult Engine::Impl::sum_losses(int count) {
   return result;
 }
 
-void Engine::Impl::reduce_gradients(const Compiled& full, const Compiled* rest, int count) {
+/// Adds up the shards' gradients. False when one of them is not finite.
+bool Engine::Impl::reduce_gradients(const Compiled& full, const Compiled* rest, int count) {
   const int shards = shards_of(count);
   work.clear();
   for (std::size_t k = 0; k < full.partials.size(); ++k) {
     const auto [slot, tensor] = full.partials[k];
     auto& gradient = shared.gradients.at(slot);
+    for (auto& range : gradient.ranges) work.push_back({&gradient, &range});
     for (int s = 0; s < shards; ++s) {
       const bool last = rest != nullptr && s == shards - 1;
-      gradient.partials[static_cast<std::size_t>(s)] =
-          last ? rest->program.kept(machine, s, rest->partials[k].second)
-               : full.program.kept(machine, s, tensor);
+      const float* partial = last ? rest->program.kept(machine, s, rest->partials[k].second)
+                                  : full.program.kept(machine, s, tensor);
+      for (auto& range : gradient.ranges) range.partials[static_cast<std::size_t>(s)] = partial + range.first;
     }
-    work.emplace_back(slot, &gradient);
   }
+  std::atomic<bool> finite = true;
   machine.pool.run(narrow<int>(work.size()), [&](int task, int) {
-    const auto& [slot, gradient] = work[static_cast<std::size_t>(task)];
+    const auto& [gradient, range] = work[static_cast<std::size_t>(task)];
     const float scale = gradient->src != nullptr ? gradient->src->scale() : 1.0f;
-    kernels::active().tree_sum(gradient->partials.data(), static_cast<std::size_t>(shards), scale,
-                               gradient->sum.data(), gradient->sum.size());
-    gradient->to_plain->run();
+    float* sum = gradient->sum.data() + range->first;
+    kernels::active().tree_sum(range->partials.data(), static_cast<std::size_t>(shards), scale, sum,
+                               range->count);
+    if (!kernels::active().all_finite(sum, range->count)) finite = false;
+  });
+  machine.pool.run(narrow<int>(full.partials.size()), [&](int task, int) {
+    const auto& gradient = shared.gradients.at(full.partials[static_cast<std::size_t>(task)].first);
+    if (gradient.to_plain) gradient.to_plain->run();
   });
   reduce_learned(shards);
+  for (const ParameterSlot& slot : parameters.slots()) {
+    if (shared.gradients.contains(slot.index)) continue;
+    const std::span<const float> g = parameters.used_gradient(slot);
+    if (!kernels::active().all_finite(g.data(), g.size())) finite = false;
+  }
+  return finite;
 }
 
 void Engine::Impl::reduce_learned(int shards) {
@@ -179,7 +193,11 @@ Engine::~Engine() = default;
 
 bool Engine::latents_finite() const {
   const std::span<const float> u = impl_->parameters.latents();
-  return kernels::active().all_finite(u.data(), u.size());
+  std::atomic<bool> finite = true;
+  run_ranges(impl_->machine.pool, u.size(), [&](std::size_t first, std::size_t count) {
+    if (!kernels::active().all_finite(u.data() + first, count)) finite = false;
+  });
+  return finite;
 }
 std::span<float> Engine::latents() {
   ++impl_->state;
@@ -247,12 +265,9 @@ BatchResult Engine::train(std::span<const float> images, std::span<const std::in
   for (Affine& affine : m.shared.affines) affine.prepare();
   full->program.run({images.data(), labels.data(), count, first_image, m.parameters.step(), m.graph.targets},
                     rest != nullptr ? &rest->program : nullptr, m.machine);
-  m.reduce_gradients(*full, rest, count);
+  const bool finite = m.reduce_gradients(*full, rest, count);
   BatchResult result = m.sum_losses(count);
-  for (const ParameterSlot& slot : m.parameters.slots()) {
-    const std::span<const float> g = m.parameters.used_gradient(slot);
-    result.finite = result.finite && kernels::active().all_finite(g.data(), g.size());
-  }
+  result.finite = result.finite && finite;
   return result;
 }
 

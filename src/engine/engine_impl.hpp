@@ -57,7 +57,7 @@ struct Engine::Impl {
   int shards_of(int count) const { return (count + options.shard - 1) / options.shard; }
   BatchResult sum_losses(int count);
   void check_batch(std::span<const float> images, std::size_t labels, int count, int first = 0) const;
-  void reduce_gradients(const Compiled& full, const Compiled* rest, int count);
+  bool reduce_gradients(const Compiled& full, const Compiled* rest, int count);
   void reduce_learned(int shards);
   void evaluate_pass(std::span<const float> images, const std::int32_t* labels, int count);
   Mode evaluation() const { return in_floats ? Mode::float_evaluation : Mode::evaluation; }
@@ -77,7 +77,11 @@ struct Engine::Impl {
   int lanes = 0;                 ///< of the sequences begun
   std::uint64_t state = 1;       ///< counts whatever may have changed what evaluation computes
   std::vector<double> summands;  ///< [shard], scratch
-  std::vector<std::pair<int, Shared::WeightGradient*>> work;  ///< scratch of reduce_gradients
+  struct Work {
+    Shared::WeightGradient* gradient;
+    Shared::WeightGradient::Range* range;
+  };
+  std::vector<Work> work;  ///< scratch of reduce_gradients
 };
 
 }  // namespace qtrain::engine

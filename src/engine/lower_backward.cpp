@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/cast.hpp"
 #include "engine/lowering.hpp"
 #include "engine/weight_gradient_step.hpp"
@@ -233,10 +235,16 @@ void Lowering::prepare_gradient(Shared::WeightGradient& gradient, const Desc& de
                                 const ActivationUnit* unit) {
   gradient.desc = desc;
   gradient.src = unit;
-  gradient.partials.resize(static_cast<std::size_t>(shared_.shards));
-  gradient.sum = AlignedBuffer<float>(desc.get_size() / sizeof(float));
-  gradient.to_plain = std::make_unique<onednn::Reorder>(desc, gradient.sum.data(), onednn::plain(slot.shape),
-                                                        shared_.parameters.used_gradient(slot).data());
+  gradient.sum = shared_.parameters.used_gradient(slot);
+  if (const Desc plain = onednn::plain(slot.shape); desc != plain) {
+    gradient.own_sum = AlignedBuffer<float>(desc.get_size() / sizeof(float));
+    gradient.to_plain =
+        std::make_unique<onednn::Reorder>(desc, gradient.own_sum.data(), plain, gradient.sum.data());
+    gradient.sum = gradient.own_sum.span();
+  }
+  for (std::size_t first = 0; first < gradient.sum.size(); first += kRange)
+    gradient.ranges.push_back({first, std::min(kRange, gradient.sum.size() - first),
+                               std::vector<const float*>(narrow<std::size_t>(shared_.shards))});
 }
 
 TensorId Lowering::in_partial_layout(TensorId partial, const Desc& from, const Desc& to,

@@ -26,7 +26,7 @@ class Optimizer {
   virtual std::vector<std::string> slot_names() const = 0;
   /// Index into slots of the second moment v (Adam), or -1.
   virtual int second_moment_slot() const { return -1; }
-  /// One pass over memory. Never allocates.
+  /// One pass over memory, value by value: a slice may be any part of the parameters. Never allocates.
   virtual void update(const Slice& slice) const = 0;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/cast.hpp"
 #include "train/checkpoint.hpp"
 
 namespace qtrain::train {
@@ -17,25 +18,31 @@ Updater::Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer, 
                  const Choice& decays)
     : engine_(engine), optimizer_(optimizer), names_(optimizer.rule->slot_names()) {
   for (std::size_t i = 0; i < names_.size(); ++i) state_.emplace_back(engine.latents().size());
+  std::vector<Run> runs;
   for (const engine::ParameterSlot& slot : engine.slots()) {
     if (frozen && frozen(slot)) continue;
     const double decay = weight_decay(slot, optimizer, decays);
     const double factor = slot.learning_rate_factor;
-    Run* last = runs_.empty() ? nullptr : &runs_.back();
+    Run* last = runs.empty() ? nullptr : &runs.back();
     if (last != nullptr && last->weight_decay == decay && last->rate_factor == factor &&
         last->offset + last->size == slot.offset)
       last->size += slot.size;
     else
-      runs_.push_back({.offset = slot.offset,
-                       .size = slot.size,
-                       .rate_factor = factor,
-                       .weight_decay = decay,
-                       .slots = {}});
+      runs.push_back({.offset = slot.offset,
+                      .size = slot.size,
+                      .rate_factor = factor,
+                      .weight_decay = decay,
+                      .slots = {}});
   }
-  for (Run& run : runs_) {
-    for (AlignedBuffer<float>& array : state_)
-      run.slots.push_back(array.span().subspan(run.offset, run.size));
+  for (const Run& run : runs) {
     gradients_.push_back(engine.gradients().subspan(run.offset, run.size));
+    for (std::size_t first = 0; first < run.size; first += kRange) {
+      Run& part = parts_.emplace_back(run);
+      part.offset += first;
+      part.size = std::min(kRange, run.size - first);
+      for (AlignedBuffer<float>& array : state_)
+        part.slots.push_back(array.span().subspan(part.offset, part.size));
+    }
   }
 }
 
@@ -47,13 +54,16 @@ void Updater::step(double learning_rate, std::int64_t step) {
     for (float& g : gradients.subspan(slot.offset, slot.size)) g = std::clamp(g, -limit, limit);
   }
   optim::clip_gradient(optimizer_, gradients_);
-  for (std::size_t i = 0; i < runs_.size(); ++i)
-    optimizer_.rule->update({.u = engine_.latents().subspan(runs_[i].offset, runs_[i].size),
-                             .g = gradients_[i],
-                             .slots = runs_[i].slots,
-                             .learning_rate = learning_rate * runs_[i].rate_factor,
-                             .weight_decay = runs_[i].weight_decay,
+  const std::span<float> latents = engine_.latents();
+  engine_.pool().run(narrow<int>(parts_.size()), [&](int task, int) {
+    const Run& part = parts_[static_cast<std::size_t>(task)];
+    optimizer_.rule->update({.u = latents.subspan(part.offset, part.size),
+                             .g = gradients.subspan(part.offset, part.size),
+                             .slots = part.slots,
+                             .learning_rate = learning_rate * part.rate_factor,
+                             .weight_decay = part.weight_decay,
                              .step = step});
+  });
 }
 
 std::span<const float> Updater::second_moment() const {

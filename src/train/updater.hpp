@@ -18,9 +18,9 @@ double weight_decay(const engine::ParameterSlot& slot, const optim::OptimizerSpe
                     const Choice& decays);
 
 /// Applies the base optimizer to all latents and owns its state. Neighbouring slots with equal settings are
-/// updated as one run of memory. Weight decay goes to weights, biases and batch-norm parameters, as the
-/// papers' codes do, or to some of them; never to learned quantizer values, which have their own rate factor
-/// and gradient limit.
+/// updated as one run of memory, range by range on all threads. Weight decay goes to weights, biases and
+/// batch-norm parameters, as the papers' codes do, or to some of them; never to learned quantizer values,
+/// which have their own rate factor and gradient limit.
 class Updater {
  public:
   /// `engine` and `optimizer` must outlive it. Slots for which `frozen` (may be empty) is true stay as they
@@ -50,8 +50,8 @@ class Updater {
   const optim::OptimizerSpec& optimizer_;
   std::vector<std::string> names_;
   std::vector<AlignedBuffer<float>> state_;
-  std::vector<Run> runs_;
-  std::vector<std::span<float>> gradients_;  ///< of each run
+  std::vector<Run> parts_;  ///< of at most kRange values, for one thread each
+  std::vector<std::span<float>> gradients_;  ///< of each run of equal settings
 };
 
 }  // namespace qtrain::train
