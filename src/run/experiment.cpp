@@ -103,8 +103,21 @@ void read_engine(spec::Reader keys, EngineSpec& engine) {
       "at the start; changes no result");
   read_threads(keys, engine.threads);
   keys.field("shard", engine.shard, spec::between(1, 65536),
-             "images computed as one unit; part of the numerics");
+             "images computed as one unit, part of the numerics; default for a model without convolutions: "
+             "an equal part, at most 32, of the batch");
   keys.finish();
+}
+
+/// Every shard reads all weights and writes a gradient of each. Convolutions have few, and their shards are
+/// to stay in a core's cache; where all layers are matrix products that is most of the work, so shards are as
+/// large as leaves two of them.
+int default_shard(const model::Graph& graph, int batch) {
+  const bool convolves = std::ranges::any_of(graph.layers, [](const model::Layer& layer) {
+    return layer.op == model::Op::convolution && layer.kernel > 1;  // 1: a product, as in an LSTM
+  });
+  if (convolves) return 8;
+  const int shards = std::max(2, (batch + 31) / 32);
+  return (batch + shards - 1) / shards;
 }
 
 bool is_quantizable(model::Parameter::Kind kind, bool biases) {
@@ -158,6 +171,7 @@ StageSpec read_stage(spec::Reader& root) {
   read_quantize(quantize, stage);
   read_train(root.group("train", "how long and by which rule"), stage.graph, stage.train);
   check_curvature(quantize, stage);
+  stage.engine.shard = default_shard(stage.graph, stage.dataset.batch_size);
   read_engine(root.group("engine", "how it is computed"), stage.engine);
   stage.workers.read(root.group("workers", "who shares the images of a step, and how"));
   stage.loader = stage.dataset;
@@ -262,15 +276,18 @@ Json without_surroundings(Json resolved) {
 
 /// Reports what a stage must share with the whole.
 void check_stage(spec::Reader root, const Json& base, const Json& stage) {
-  for (const char* key : {"name", "seed", "seeds", "model", "engine", "workers", "expect"})
+  for (const char* key : {"name", "seed", "seeds", "model", "workers", "expect"})
     if (base.value(key, Json()) != stage.value(key, Json()))
       root.mistake(key, "differs from the experiment's, must be the same in every stage");
-  for (const std::string key : {"name", "limit", "if_missing", "augment.crop", "sequence", "evaluate"}) {
-    std::string place = "/dataset/" + key;
+  for (const std::string key : {"dataset.name", "dataset.limit", "dataset.if_missing", "dataset.augment.crop",
+                                "dataset.sequence", "dataset.evaluate", "engine.precision"}) {
+    std::string place = "/" + key;
     std::ranges::replace(place, '.', '/');
     const Json::json_pointer pointer(place);
-    if (base.value(pointer, Json()) != stage.value(pointer, Json()))
-      root.mistake("dataset", fmt::format("changes {}, must be the same in every stage", key));
+    if (base.value(pointer, Json()) == stage.value(pointer, Json())) continue;
+    const std::size_t dot = key.find('.');
+    root.mistake(key.substr(0, dot),
+                 fmt::format("changes {}, must be the same in every stage", key.substr(dot + 1)));
   }
 }
 

@@ -50,7 +50,7 @@ class Updater {
   const optim::OptimizerSpec& optimizer_;
   std::vector<std::string> names_;
   std::vector<AlignedBuffer<float>> state_;
-  std::vector<Run> parts_;  ///< of at most kRange values, for one thread each
+  std::vector<Run> parts_;                   ///< of at most kRange values, for one thread each
   std::vector<std::span<float>> gradients_;  ///< of each run of equal settings
 };
 

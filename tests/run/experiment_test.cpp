@@ -154,6 +154,36 @@ TEST_CASE("the precision reaches the engine and stays in the resolved spec") {
   }
 }
 
+TEST_CASE("shards are of 8 images, or equal parts of the batch where no layer is a convolution") {
+  const auto shard = [](const std::string& text) {
+    const ExperimentSpec experiment = read(text);
+    CHECK(experiment.resolved["engine"]["shard"] == experiment.stages[0].engine.shard);
+    return training_stage(experiment.stages[0], 1).options.shard;
+  };
+  CHECK(shard("{model: {name: resnet20}, dataset: {batch_size: 100}}") == 8);
+  CHECK(shard("{model: {name: lenet5}, dataset: {name: mnist, batch_size: 4}}") == 8);
+  for (const auto& [batch, images] : {std::pair(1, 1), {2, 1}, {20, 10}, {64, 32}, {65, 22}, {100, 25}})
+    CHECK(shard(fmt::format("{{model: {{name: mlp}}, dataset: {{batch_size: {}}}}}", batch)) == images);
+  const std::string text = "{model: {name: lstm}, dataset: {name: war_and_peace, batch_size: 50}";
+  CHECK(shard(text + "}") == 25);
+  CHECK(shard(text + ", engine: {shard: 7}}") == 7);
+  CHECK(shard(text + ", workers: {count: 5}}") == 25);  // another number of workers goes on with a run
+}
+
+TEST_CASE("stages share the precision, not the batch nor the shard") {
+  const char* text =
+      "{model: {name: mlp}, dataset: {batch_size: 64}, stages: [{dataset: {batch_size: 100}}, {%}]}";
+  const auto with = [text](const char* last) {
+    std::string whole = text;
+    return whole.replace(whole.find('%'), 1, last);
+  };
+  const ExperimentSpec experiment = read(with("engine: {shard: 5}"));
+  CHECK(experiment.stages[0].engine.shard == 25);
+  CHECK(experiment.stages[1].engine.shard == 5);
+  CHECK(holds(mistakes(with("engine: {precision: bfloat16}")),
+              "engine: changes precision, must be the same in every stage"));
+}
+
 TEST_CASE("differing keys are named by path") {
   const Json a = Json::parse(R"({"x": {"y": 1, "z": [1, 2]}, "w": 3})");
   const Json b = Json::parse(R"({"x": {"y": 1.0, "z": [1, 5]}, "v": {}})");
