@@ -4,8 +4,34 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "quant/blocks.hpp"
 
 namespace qtrain::quant {
+namespace {
+
+/// The signs of w, 0 for 0; false when some w is not its sign times scale.
+bool signs(std::span<const float> w, float scale, std::span<float> sign) {
+  std::array<std::uint32_t, kBlock> other{};
+  const auto take = [scale, &other](const float* values, float* to) {
+    QTRAIN_INDEPENDENT
+    for (std::size_t i = 0; i < kBlock; ++i) {
+      const float value = values[i];
+      const float code = kept_if(value > 0, 1.0F) - kept_if(value < 0, 1.0F);
+      other[i] |= static_cast<std::uint32_t>(code * scale != value);
+      to[i] = code;
+    }
+  };
+  for_each_block(
+      w.size(), [&](std::size_t start) { take(w.data() + start, sign.data() + start); },
+      [&](std::size_t start) {
+        Block block = block_at(w, start);
+        take(block.data(), block.data());
+        put_block(block, start, sign);
+      });
+  return std::ranges::all_of(other, [](std::uint32_t bit) { return bit == 0; });
+}
+
+}  // namespace
 
 WeightGroups::WeightGroups(const WeightTensor& tensor, const std::string& scale)
     : count(scale == "channel" ? tensor.outputs() : 1) {
@@ -18,14 +44,8 @@ bool WeightGroups::codes(std::span<const float> w, std::span<float> codes, std::
   for (std::size_t group = 0; group < count; ++group) {
     const std::span<const float> part = of(w, group);
     const std::span<float> code = of(codes, group);
-    const float scale = largest_magnitude(part);
-    scales[group] = scale;
-    bool one_magnitude = true;
-    for (std::size_t i = 0; i < part.size(); ++i) {
-      code[i] = static_cast<float>(part[i] > 0) - static_cast<float>(part[i] < 0);
-      one_magnitude &= code[i] * scale == part[i];
-    }
-    if (!one_magnitude) return false;
+    scales[group] = largest_magnitude(part);
+    if (!signs(part, scales[group], code)) return false;
   }
   return true;
 }
@@ -41,9 +61,14 @@ double mean_magnitude(std::span<const float> u) {
 }
 
 float largest_magnitude(std::span<const float> u) {
-  float largest = 0;
-  for (const float value : u) largest = std::max(largest, std::abs(value));
-  return largest;
+  Block largest{};
+  const auto take = [&largest](const float* values) {
+    for (std::size_t i = 0; i < kBlock; ++i) largest[i] = std::max(largest[i], std::abs(values[i]));
+  };
+  for_each_block(
+      u.size(), [&](std::size_t start) { take(u.data() + start); },
+      [&](std::size_t start) { take(block_at(u, start).data()); });
+  return *std::ranges::max_element(largest);
 }
 
 }  // namespace qtrain::quant
