@@ -22,10 +22,10 @@ struct Sums {
 };
 
 Sums evaluate(TrainedNet& net) {
-  datasets::Loader loader(net.data().dataset, false, net.stage().dataset);
+  datasets::Loader loader(net.data().dataset, false, net.loader());
   Sums sums;
   datasets::Batch batch;
-  net.engine().start_sequences(net.stage().dataset.batch_size);
+  net.engine().start_sequences(net.loader().batch_size);
   loader.start({.seed = 0, .epoch = 0});
   while (loader.next(batch)) {
     const auto started = std::chrono::steady_clock::now();
@@ -54,11 +54,7 @@ std::string paths_text(const engine::Engine& engine) {
 int evaluate_file(const EvaluationRequest& request) {
   std::vector<std::string> overrides = request.overrides;
   if (!request.low_bit.empty()) overrides.push_back("engine.low_bit=" + request.low_bit);
-  if (request.batch > 0) {
-    overrides.push_back(fmt::format("dataset.batch_size={}", request.batch));
-    overrides.push_back("workers.count=1");
-  }
-  TrainedNet net(request.path, overrides);
+  TrainedNet net(request.path, overrides, request.batch);
   if (!net.data().warning.empty()) fmt::print(stderr, "warning: {}\n", net.data().warning);
   evaluate(net);  // warms caches up and compiles what is compiled at first use
   const Sums sums = evaluate(net);
@@ -73,7 +69,7 @@ int evaluate_file(const EvaluationRequest& request) {
   result["loss"] = sums.loss / count;
   if (language_model) result["perplexity"] = perplexity(result["loss"]);
   result[targets + "_per_second"] = count / sums.seconds;
-  result["batch"] = net.stage().dataset.batch_size;
+  result["batch"] = net.loader().batch_size;
   result["threads"] = net.engine().threads();
   result["isa"] = kernels::active().isa;
   result["paths"] = paths_text(net.engine());
@@ -87,14 +83,14 @@ int evaluate_file(const EvaluationRequest& request) {
              result["loss"].get<double>());
   if (language_model) fmt::print("  perplexity  {:.2f}\n", std::exp(result["loss"].get<double>()));
   fmt::print("  speed       {:.0f} {}/s, batch {}, {} threads, {}\n",
-             result[targets + "_per_second"].get<double>(), targets, net.stage().dataset.batch_size,
+             result[targets + "_per_second"].get<double>(), targets, net.loader().batch_size,
              net.engine().threads(), kernels::active().isa);
   fmt::print("  layers      {}\n", result["paths"].get<std::string>());
   return static_cast<int>(ExitCode::done);
 }
 
 int export_file(const std::string& path, const std::string& out) {
-  TrainedNet net(path, {});
+  TrainedNet net(path);
   SafetensorsFile file;
   file.tensors = packed_tensors(net.engine());
   file.metadata["spec"] = net.spec();

@@ -84,7 +84,7 @@ StoredWeights stored_weights(const SafetensorsFile& file, const engine::Paramete
   return divided;
 }
 
-TrainedNet::TrainedNet(const std::string& path, const std::vector<std::string>& overrides)
+TrainedNet::TrainedNet(const std::string& path, const std::vector<std::string>& overrides, int batch)
     : path_(path), file_(load_safetensors(path)), transport_(dist::make_simulated(1)) {
   if (!file_.metadata.contains("spec"))
     fail(ExitCode::data, "{} holds no spec: it is no file of a run, nor an exported one", path);
@@ -96,14 +96,17 @@ TrainedNet::TrainedNet(const std::string& path, const std::vector<std::string>& 
   if (index < 0 || index > last)
     fail(ExitCode::data, "{} stands in stage {}, which its spec has not", path, index + 1);
   StageSpec& stage = experiment_.stages[narrow<std::size_t>(index)];
+  loader_ = stage.dataset;
   if (train::is_language_model(stage.graph))  // a text is read in as many lanes as in the run
-    stage.dataset.batch_size = training_stage(stage, experiment_.seed).options.batch;
+    loader_.batch_size = training_stage(stage, experiment_.seed).options.batch;
+  if (batch > 0) loader_.batch_size = batch;
   stage.workers = {};  // what workers had of their own does not matter any more
   stage_ = &stage;
   loaded_ = datasets::load(stage.dataset);
   train::Stage setup = training_stage(stage, experiment_.seed);
   setup.transport = transport_.get();
   setup.index = index;
+  setup.options.batch = loader_.batch_size;  // training's own stays: epochs are counted by it
   trainer_ = std::make_unique<train::Trainer>(std::move(setup), loaded_.dataset);
   try {
     if (checkpoint) {

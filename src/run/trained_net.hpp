@@ -15,13 +15,15 @@ namespace qtrain::run {
 class TrainedNet {
  public:
   /// Reads the file and the spec in it, over which `overrides` are laid (`engine.threads=1`,
-  /// `dataset.root=...`), and the data. An Error (data) says what does not fit.
-  TrainedNet(const std::string& path, const std::vector<std::string>& overrides);
+  /// `dataset.limit.test=64`), and the data, to be evaluated `batch` at a time, 0: as in training. An Error
+  /// (data) says what does not fit.
+  explicit TrainedNet(const std::string& path, const std::vector<std::string>& overrides = {}, int batch = 0);
   TrainedNet(const TrainedNet&) = delete;
   TrainedNet& operator=(const TrainedNet&) = delete;
 
   const StageSpec& stage() const { return *stage_; }
   const datasets::Loaded& data() const { return loaded_; }
+  const datasets::DatasetSpec& loader() const { return loader_; }  ///< for evaluation
   engine::Engine& engine() { return trainer_->engine(); }
   const std::string& spec() const { return file_.metadata.at("spec"); }  ///< JSON, as in the file
 
@@ -32,6 +34,7 @@ class TrainedNet {
   SafetensorsFile file_;
   ExperimentSpec experiment_;
   const StageSpec* stage_ = nullptr;
+  datasets::DatasetSpec loader_;
   datasets::Loaded loaded_;
   std::unique_ptr<dist::Transport> transport_;
   std::unique_ptr<train::Trainer> trainer_;

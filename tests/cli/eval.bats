@@ -55,6 +55,19 @@ YAML
   [ "$(stat -c %s packed.safetensors)" -lt $((854528 / 8 + 20000)) ]
 }
 
+@test "a checkpoint within an epoch gives the same accuracy by any batch" {
+  "$QTRAIN" tiny.yaml train.epochs=8 dataset.limit.train=3200 --out run > out 2>&1 3>&- &
+  pid=$!
+  wait_for run/checkpoint.safetensors
+  kill -TERM $pid
+  wait $pid || true
+  [ ! -e run/metrics.json ]
+  "$QTRAIN" eval run/checkpoint.safetensors --json | grep '"accuracy"' > own
+  for batch in 1 7 100; do
+    "$QTRAIN" eval run/checkpoint.safetensors --batch $batch --json | grep '"accuracy"' | cmp - own
+  done
+}
+
 @test "eval takes words over the spec of the file, and says what is wrong" {
   "$QTRAIN" tiny.yaml --out run --quiet > /dev/null
   run "$QTRAIN" eval run/final.safetensors dataset.limit.test=32 --batch 7
