@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <numeric>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -42,6 +43,22 @@ TEST_CASE("every task runs once, on a thread of the pool, whatever the sizes") {
       CHECK(strays == 0);
       CHECK(calls == std::vector<int>(calls.size(), 1));
     }
+  }
+}
+
+TEST_CASE("ranges cover each value once, the same ones whatever the threads") {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, kRange, kRange + 1, 3 * kRange - 1}) {
+    std::vector<std::vector<std::size_t>> counts;
+    for (const int threads : {1, 3}) {
+      ThreadPool pool(threads);
+      std::vector<std::size_t>& count_at = counts.emplace_back(size + 1);  // by where the range begins
+      run_ranges(pool, size, [&](std::size_t first, std::size_t count) { count_at.at(first) += count; });
+      std::size_t next = 0;
+      while (next < size && count_at[next] > 0 && count_at[next] <= kRange) next += count_at[next];
+      CHECK(next == size);
+      CHECK(std::accumulate(count_at.begin(), count_at.end(), std::size_t{0}) == size);
+    }
+    CHECK(counts[0] == counts[1]);
   }
 }
 
