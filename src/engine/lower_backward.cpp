@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <type_traits>
 
 #include "base/cast.hpp"
 #include "engine/lowering.hpp"
@@ -19,16 +20,9 @@ bool suits_pairs(const kernels::ConvolutionGeometry& g) {
   return g.kernel >= 3 && g.channels >= 16 && g.channels <= 128;
 }
 
-kernels::PairValues pair_values(Storage storage) {
-  if (storage == Storage::bfloat16) return kernels::PairValues::bfloat16;
-  return storage == Storage::unsigned_byte ? kernels::PairValues::unsigned_bytes
-                                           : kernels::PairValues::signed_bytes;
-}
-
-kernels::WinogradValues winograd_values(Storage storage) {
-  if (storage == Storage::float32) return kernels::WinogradValues::floats;
-  return storage == Storage::unsigned_byte ? kernels::WinogradValues::unsigned_bytes
-                                           : kernels::WinogradValues::signed_bytes;
+kernels::SrcValues src_values(Storage storage) {
+  if (storage == Storage::unsigned_byte) return kernels::SrcValues::unsigned_bytes;
+  return storage == Storage::signed_byte ? kernels::SrcValues::signed_bytes : kernels::SrcValues::as_diff_dst;
 }
 
 }  // namespace
@@ -151,9 +145,9 @@ void Lowering::backward_weights(const Node& node, TensorId diff_dst) {
   const bool pairs = operand_ == Storage::bfloat16 && !node.linear && kernels::multiplies_bfloat16() &&
                      suits_pairs(geometry_of(node));
   const Partial partial = by_winograd_pairs(node)
-                              ? weights_in_bfloat16<kernels::WinogradPairWeightGradient>(node, diff_dst)
-                          : pairs             ? weights_in_bfloat16<kernels::WeightGradient>(node, diff_dst)
-                          : by_winograd(node) ? weights_by_winograd(node, diff_dst)
+                              ? weights_by<kernels::WinogradPairWeightGradient>(node, diff_dst)
+                          : pairs             ? weights_by<kernels::WeightGradient>(node, diff_dst)
+                          : by_winograd(node) ? weights_by<kernels::WinogradWeightGradient>(node, diff_dst)
                                               : weights_by_call(node, diff_dst);
   add_partial(*node.weights, partial, value(node.src).unit, node.name);
 }
@@ -181,28 +175,15 @@ Lowering::Partial Lowering::weights_by_call(const Node& node, TensorId diff_dst)
 }
 
 template <class Gradient>
-Lowering::Partial Lowering::weights_in_bfloat16(const Node& node, TensorId diff_dst) {
-  const Stored src = bytes_or(node.src, Storage::bfloat16, node.name);
-  return weights_by(node, std::make_unique<Gradient>(geometry_of(node), pair_values(src.storage)), src.tensor,
-                    diff_dst);
-}
-
-Lowering::Partial Lowering::weights_by_winograd(const Node& node, TensorId diff_dst) {
-  const Stored src = bytes_or(node.src, Storage::float32, node.name);
-  return weights_by(
-      node,
-      std::make_unique<kernels::WinogradWeightGradient>(geometry_of(node), winograd_values(src.storage)),
-      src.tensor, diff_dst);
-}
-
-template <class Gradient>
-Lowering::Partial Lowering::weights_by(const Node& node, std::unique_ptr<Gradient> gradient, TensorId src,
-                                       TensorId diff_dst) {
+Lowering::Partial Lowering::weights_by(const Node& node, TensorId diff_dst) {
+  constexpr bool in_floats = std::is_same_v<typename Gradient::DiffDst, float>;
+  const Stored src = bytes_or(node.src, in_floats ? Storage::float32 : Storage::bfloat16, node.name);
+  auto gradient = std::make_unique<Gradient>(geometry_of(node), src_values(src.storage));
   const TensorId scratch = program().tensor(node.name + " scratch", gradient->scratch_bytes());
   const Desc desc = onednn::channels_last(node.weights->shape);
   const TensorId partial = program().tensor(node.name + " weight gradient", desc.get_size(), true);
-  program().step(weight_gradient_step(node.name, std::move(gradient), static_cast<std::size_t>(images_), src,
-                                      diff_dst, scratch, partial));
+  program().step(weight_gradient_step(node.name, std::move(gradient), static_cast<std::size_t>(images_),
+                                      src.tensor, diff_dst, scratch, partial));
   return {partial, desc};
 }
 

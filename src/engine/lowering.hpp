@@ -233,10 +233,7 @@ class Lowering {
   /// By oneDNN, by products of pairs, or by Winograd's tiles.
   Partial weights_by_call(const Node& node, TensorId diff_dst);
   template <class Gradient>
-  Partial weights_in_bfloat16(const Node& node, TensorId diff_dst);
-  Partial weights_by_winograd(const Node& node, TensorId diff_dst);
-  template <class Gradient>
-  Partial weights_by(const Node& node, std::unique_ptr<Gradient> gradient, TensorId src, TensorId diff_dst);
+  Partial weights_by(const Node& node, TensorId diff_dst);
 
   void backward_data(const Node& node, TensorId diff_dst);
   void data_by_winograd(const Node& node, TensorId diff_dst);

@@ -3,8 +3,7 @@
 
 #include "engine/program.hpp"
 #include "kernels/weight_gradient.hpp"
-#include "kernels/winograd.hpp"
-#include "kernels/winograd_pairs.hpp"
+#include "kernels/winograd_gradient.hpp"
 
 namespace qtrain::engine {
 

@@ -8,10 +8,10 @@ namespace {
 /// Of images packed at once: they stay in the second cache.
 constexpr std::size_t kChunkBytes = std::size_t{1} << 18;
 
-decltype(Kernels::pack_pairs) packing(const Kernels& kernels, PairValues values) {
-  if (values == PairValues::bfloat16) return kernels.pack_pairs;
-  return values == PairValues::unsigned_bytes ? kernels.pack_unsigned_byte_pairs
-                                              : kernels.pack_signed_byte_pairs;
+decltype(Kernels::pack_pairs) packing(const Kernels& kernels, SrcValues values) {
+  if (values == SrcValues::as_diff_dst) return kernels.pack_pairs;
+  return values == SrcValues::unsigned_bytes ? kernels.pack_unsigned_byte_pairs
+                                             : kernels.pack_signed_byte_pairs;
 }
 
 void finish(PairLayout& layout) {
@@ -23,11 +23,11 @@ void finish(PairLayout& layout) {
 
 }  // namespace
 
-WeightGradient::WeightGradient(const ConvolutionGeometry& g, PairValues src, const Kernels& kernels)
+WeightGradient::WeightGradient(const ConvolutionGeometry& g, SrcValues src, const Kernels& kernels)
     : kernels_(kernels),
       pack_src_(packing(kernels, src)),
       taps_(g.kernel),
-      src_bytes_(g.height * g.width * g.channels * (src == PairValues::bfloat16 ? 2 : 1)) {
+      src_bytes_(g.height * g.width * g.channels * (src == SrcValues::as_diff_dst ? 2 : 1)) {
   plan_.kernel = g.kernel;
   plan_.stride = g.stride;
   plan_.padding = g.padding;

@@ -7,9 +7,6 @@
 
 namespace qtrain::kernels {
 
-/// How the values of a weight gradient's src are stored.
-enum class PairValues { bfloat16, unsigned_bytes, signed_bytes };
-
 /// The gradient of a convolution's weights, of src as bfloat16 or bytes and bfloat16 diff_dst, by products of
 /// pairs of columns:
 ///
@@ -23,7 +20,7 @@ class WeightGradient {
   using DiffDst = unsigned short;
   using Scratch = unsigned;
 
-  WeightGradient(const ConvolutionGeometry& geometry, PairValues src, const Kernels& kernels = active());
+  WeightGradient(const ConvolutionGeometry& geometry, SrcValues src, const Kernels& kernels = active());
   WeightGradient(const WeightGradient&) = delete;
   WeightGradient& operator=(const WeightGradient&) = delete;
 

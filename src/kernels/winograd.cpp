@@ -1,7 +1,5 @@
 #include "kernels/winograd.hpp"
 
-#include <algorithm>
-
 #include "kernels/winograd_chunks.hpp"
 
 namespace qtrain::kernels {
@@ -13,12 +11,6 @@ std::size_t weights_of(const WinogradProduct& product) {
 
 std::size_t bytes_of(const WinogradProduct& product) {
   return (weights_of(product) + kWinogradElements * (product.src_apart + product.dst_apart)) * sizeof(float);
-}
-
-decltype(Kernels::winograd_windows) windows_of(const Kernels& kernels, WinogradValues values) {
-  if (values == WinogradValues::floats) return kernels.winograd_windows;
-  return values == WinogradValues::unsigned_bytes ? kernels.winograd_unsigned_byte_windows
-                                                  : kernels.winograd_signed_byte_windows;
 }
 
 }  // namespace
@@ -52,32 +44,6 @@ void WinogradConvolution::run(const float* src, std::size_t images, const float*
     kernels_.winograd_products(product_, v, u, rows * src_.columns, m);
     kernels_.winograd_results(dst_, m, first, rows, dst);
   });
-}
-
-WinogradWeightGradient::WinogradWeightGradient(const ConvolutionGeometry& g, WinogradValues src,
-                                               const Kernels& kernels)
-    : kernels_(kernels),
-      windows_(windows_of(kernels, src)),
-      src_(tiles_of(g, g.channels)),
-      diff_dst_(tiles_of(g, g.outputs)),
-      rows_(rows_at_once(src_)) {
-  src_.apart = apart(src_, rows_);
-  diff_dst_.apart = apart(diff_dst_, rows_);
-  product_ = {.terms = g.outputs, .lanes = g.channels, .src_apart = diff_dst_.apart, .dst_apart = src_.apart};
-}
-
-std::size_t WinogradWeightGradient::scratch_bytes() const { return bytes_of(product_); }
-
-void WinogradWeightGradient::run(const void* src, const float* diff_dst, std::size_t images, float* scratch,
-                                 float* diff_weights) const {
-  float *u = scratch, *v = u + weights_of(product_), *e = v + kWinogradElements * src_.apart;
-  std::fill_n(u, weights_of(product_), 0.0f);
-  in_chunks(images * src_.rows, rows_, [&](std::size_t first, std::size_t rows) {
-    windows_(src_, src, first, rows, v);
-    kernels_.winograd_gradients(diff_dst_, diff_dst, first, rows, e);
-    kernels_.winograd_sums(product_, e, v, rows * src_.columns, u);
-  });
-  kernels_.winograd_weight_gradients(product_.terms, product_.lanes, u, diff_weights);
 }
 
 }  // namespace qtrain::kernels

@@ -35,32 +35,4 @@ class WinogradConvolution {
   std::size_t rows_ = 1;  ///< of tiles at once
 };
 
-/// How the values of a weight gradient's src are stored.
-enum class WinogradValues { floats, unsigned_bytes, signed_bytes };
-
-/// The weight gradient of such a convolution, likewise:
-///
-///   diff_weights[o][ky][kx][c] = sum of src[y + ky - 1][x + kx - 1][c] * diff_dst[y][x][o] over images, y, x
-class WinogradWeightGradient {
- public:
-  using DiffDst = float;
-  using Scratch = float;
-
-  WinogradWeightGradient(const ConvolutionGeometry& geometry, WinogradValues src,
-                         const Kernels& kernels = active());
-
-  std::size_t scratch_bytes() const;
-
-  /// src and diff_dst are nhwc; no overlap.
-  void run(const void* src, const DiffDst* diff_dst, std::size_t images, Scratch* scratch,
-           float* diff_weights) const;
-
- private:
-  const Kernels& kernels_;
-  decltype(Kernels::winograd_windows) windows_;
-  WinogradTiles src_, diff_dst_;
-  WinogradProduct product_{};
-  std::size_t rows_ = 1;
-};
-
 }  // namespace qtrain::kernels

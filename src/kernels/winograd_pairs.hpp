@@ -1,6 +1,5 @@
 #pragma once
 #include "kernels/kernels.hpp"
-#include "kernels/weight_gradient.hpp"
 #include "kernels/winograd.hpp"
 
 namespace qtrain::kernels {
@@ -34,29 +33,6 @@ class WinogradPairData {
   WinogradTiles diff_dst_, diff_src_;
   WinogradProduct product_{};
   std::size_t rows_ = 1;  ///< of tiles at once
-};
-
-/// The weight gradient likewise, as WinogradWeightGradient.
-class WinogradPairWeightGradient {
- public:
-  using DiffDst = unsigned short;
-  using Scratch = float;
-
-  WinogradPairWeightGradient(const ConvolutionGeometry& geometry, PairValues src,
-                             const Kernels& kernels = active());
-
-  std::size_t scratch_bytes() const;
-
-  /// src and diff_dst are nhwc, the latter in bfloat16; no overlap.
-  void run(const void* src, const DiffDst* diff_dst, std::size_t images, Scratch* scratch,
-           float* diff_weights) const;
-
- private:
-  const Kernels& kernels_;
-  decltype(Kernels::winograd_window_pairs) windows_;
-  WinogradTiles src_, diff_dst_;
-  WinogradProduct product_{};
-  std::size_t rows_ = 1;
 };
 
 }  // namespace qtrain::kernels

@@ -48,7 +48,7 @@ std::size_t src_size(const Geometry& g) { return g.height * g.width * g.channels
 std::size_t dst_size(const Geometry& g) { return g.out_height() * g.out_width() * g.outputs; }
 
 template <class T>
-std::vector<float> gradient_from(PairValues values, const Geometry& g, const Kernels& set,
+std::vector<float> gradient_from(SrcValues values, const Geometry& g, const Kernels& set,
                                  const std::vector<T>& src, const Halves& diff_dst, std::size_t images) {
   const WeightGradient subject(g, values, set);
   Guarded<float> diff_weights(g.outputs * g.kernel * g.kernel * g.channels);
@@ -62,7 +62,7 @@ std::vector<float> gradient_from(PairValues values, const Geometry& g, const Ker
 
 std::vector<float> gradient(const Geometry& g, const Kernels& set, const Halves& src, const Halves& diff_dst,
                             std::size_t images) {
-  return gradient_from(PairValues::bfloat16, g, set, src, diff_dst, images);
+  return gradient_from(SrcValues::as_diff_dst, g, set, src, diff_dst, images);
 }
 
 /// Every integer of a byte of this sort, in a random order.
@@ -76,7 +76,7 @@ std::vector<T> bytes(std::size_t size) {
 
 /// The gradient from bytes has the bits of that from the same integers in bfloat16, made by the reference.
 template <class T>
-void check_bytes(PairValues values, const Geometry& g) {
+void check_bytes(SrcValues values, const Geometry& g) {
   const std::vector<T> src = bytes<T>(3 * src_size(g));
   const Halves diff_dst = halves(plain_values(3 * dst_size(g), 6));
   const Halves same = halves({src.begin(), src.end()});
@@ -152,8 +152,8 @@ TEST_CASE("weight gradient: of bytes as of the integers they are, every shape, i
     CAPTURE(g.kernel);
     CAPTURE(g.stride);
     CAPTURE(g.channels);
-    check_bytes<unsigned char>(PairValues::unsigned_bytes, g);
-    check_bytes<signed char>(PairValues::signed_bytes, g);
+    check_bytes<unsigned char>(SrcValues::unsigned_bytes, g);
+    check_bytes<signed char>(SrcValues::signed_bytes, g);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/aligned.hpp"
 #include "kernels/samples.hpp"
+#include "kernels/winograd_gradient.hpp"
 #include "kernels/winograd_samples.hpp"
 
 namespace qtrain::kernels {
@@ -88,7 +89,7 @@ std::vector<float> convolution(const Geometry& g, Direction direction, const Ker
 }
 
 template <class T>
-std::vector<float> weight_gradient(const Geometry& g, WinogradValues values, const Kernels& set,
+std::vector<float> weight_gradient(const Geometry& g, SrcValues values, const Kernels& set,
                                    const std::vector<T>& src, const std::vector<float>& diff_dst,
                                    std::size_t images) {
   const WinogradWeightGradient subject(g, values, set);
@@ -104,18 +105,18 @@ Results<float> by_tiles(const Geometry& g, const Kernels& set, const Operands& x
   return {
       convolution(g, Direction::forward, set, x.src, x.images, outputs_last(g, x.weights), x.diff_dst.size()),
       convolution(g, Direction::backward_data, set, x.diff_dst, x.images, x.weights, x.src.size()),
-      weight_gradient(g, WinogradValues::floats, set, x.src, x.diff_dst, x.images)};
+      weight_gradient(g, SrcValues::as_diff_dst, set, x.src, x.diff_dst, x.images)};
 }
 
 std::vector<float> in_floats(const std::vector<double>& x) { return {x.begin(), x.end()}; }
 
 template <class T>
-void check_bytes(WinogradValues values, const Geometry& g) {
+void check_bytes(SrcValues values, const Geometry& g) {
   RandomStream random(5, Purpose::test, 0);
   std::vector<T> src(3 * src_size(g));
   for (T& value : src) value = static_cast<T>(random.below(256));
   const std::vector<float> diff_dst = plain_values(3 * dst_size(g), 6), same(src.begin(), src.end());
-  const auto expected = weight_gradient(g, WinogradValues::floats, reference_kernels(), same, diff_dst, 3);
+  const auto expected = weight_gradient(g, SrcValues::as_diff_dst, reference_kernels(), same, diff_dst, 3);
   for (const Kernels* set : available()) {
     CAPTURE(set->isa);
     CHECK(same_bits(weight_gradient(g, values, *set, src, diff_dst, 3), expected));
@@ -171,8 +172,8 @@ TEST_CASE("winograd: every set has the reference's bits, denormals and infinitie
 
 TEST_CASE("winograd: of bytes as of the integers they are") {
   for (const Geometry& g : geometries()) {
-    check_bytes<unsigned char>(WinogradValues::unsigned_bytes, g);
-    check_bytes<signed char>(WinogradValues::signed_bytes, g);
+    check_bytes<unsigned char>(SrcValues::unsigned_bytes, g);
+    check_bytes<signed char>(SrcValues::signed_bytes, g);
   }
 }
 

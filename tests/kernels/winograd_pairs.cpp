@@ -6,6 +6,7 @@
 
 #include "base/aligned.hpp"
 #include "kernels/samples.hpp"
+#include "kernels/winograd_gradient.hpp"
 #include "kernels/winograd_samples.hpp"
 
 namespace qtrain::kernels {
@@ -81,7 +82,7 @@ std::vector<float> data_gradient(const Operands& x, const Kernels& set) {
 }
 
 template <class Code>
-std::vector<float> weight_gradient(const Operands& x, const Kernels& set, PairValues values,
+std::vector<float> weight_gradient(const Operands& x, const Kernels& set, SrcValues values,
                                    const std::vector<Code>& src) {
   const WinogradPairWeightGradient subject(x.g, values, set);
   AlignedBuffer<float> scratch(subject.scratch_bytes() / sizeof(float));
@@ -94,7 +95,7 @@ std::vector<float> weight_gradient(const Operands& x, const Kernels& set, PairVa
 }
 
 std::vector<float> weight_gradient(const Operands& x, const Kernels& set) {
-  return weight_gradient(x, set, PairValues::bfloat16, to_bfloat16(set, x.src));
+  return weight_gradient(x, set, SrcValues::as_diff_dst, to_bfloat16(set, x.src));
 }
 
 /// Root mean square of the differences from `exact`, as a part of exact's own.
@@ -132,9 +133,9 @@ TEST_CASE(
       CAPTURE(std::string(set->isa));
       CHECK(equal(data_gradient(x, *set), exact.data));
       CHECK(equal(weight_gradient(x, *set), exact.weights));
-      CHECK(equal(weight_gradient(x, *set, PairValues::signed_bytes, codes), exact.weights));
-      CHECK(equal(weight_gradient(positive, *set, PairValues::unsigned_bytes, magnitudes),
-                  of_positive.weights));
+      CHECK(equal(weight_gradient(x, *set, SrcValues::signed_bytes, codes), exact.weights));
+      CHECK(
+          equal(weight_gradient(positive, *set, SrcValues::unsigned_bytes, magnitudes), of_positive.weights));
     }
   }
 }
