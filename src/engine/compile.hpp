@@ -45,7 +45,7 @@ struct Shared {
   std::map<int, ActivationUnit> units{};  ///< by activation layer
   std::deque<Affine> affines{};
   std::vector<LossPartial> losses{};  ///< [shard]
-  /// The shards' gradients of one weight tensor and their sum, which ranges of values are added up for.
+  /// The shards' gradients of one weight tensor and their sum, made range by range.
   struct WeightGradient {
     struct Range {
       std::size_t first = 0, count = 0;
