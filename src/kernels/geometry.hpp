@@ -14,7 +14,4 @@ struct ConvolutionGeometry {
   std::size_t out_width() const { return (width + 2 * padding + end_padding - kernel) / stride + 1; }
 };
 
-/// How the values of a weight gradient's src are stored: as those of diff_dst are, or as codes of a byte.
-enum class SrcValues { as_diff_dst, unsigned_bytes, signed_bytes };
-
 }  // namespace qtrain::kernels

@@ -8,12 +8,6 @@ namespace {
 /// Of images packed at once: they stay in the second cache.
 constexpr std::size_t kChunkBytes = std::size_t{1} << 18;
 
-decltype(Kernels::pack_pairs) packing(const Kernels& kernels, SrcValues values) {
-  if (values == SrcValues::as_diff_dst) return kernels.pack_pairs;
-  return values == SrcValues::unsigned_bytes ? kernels.pack_unsigned_byte_pairs
-                                             : kernels.pack_signed_byte_pairs;
-}
-
 void finish(PairLayout& layout) {
   layout.blocks = (layout.channels + layout.lanes - 1) / layout.lanes;
   layout.row_words = layout.runs * layout.pairs * layout.lanes;
@@ -25,7 +19,8 @@ void finish(PairLayout& layout) {
 
 WeightGradient::WeightGradient(const ConvolutionGeometry& g, SrcValues src, const Kernels& kernels)
     : kernels_(kernels),
-      pack_src_(packing(kernels, src)),
+      pack_src_(kernel_for(src, kernels.pack_pairs, kernels.pack_unsigned_byte_pairs,
+                           kernels.pack_signed_byte_pairs)),
       taps_(g.kernel),
       src_bytes_(g.height * g.width * g.channels * (src == SrcValues::as_diff_dst ? 2 : 1)) {
   plan_.kernel = g.kernel;

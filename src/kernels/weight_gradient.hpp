@@ -4,6 +4,7 @@
 #include "kernels/geometry.hpp"
 #include "kernels/kernels.hpp"
 #include "kernels/pairs.hpp"
+#include "kernels/src_values.hpp"
 
 namespace qtrain::kernels {
 

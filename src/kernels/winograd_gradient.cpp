@@ -5,16 +5,6 @@
 #include "kernels/winograd_chunks.hpp"
 
 namespace qtrain::kernels {
-namespace {
-
-/// The one of three kernels for src as it is stored.
-template <class Kernel>
-Kernel of_values(SrcValues values, Kernel as_diff_dst, Kernel unsigned_bytes, Kernel signed_bytes) {
-  if (values == SrcValues::as_diff_dst) return as_diff_dst;
-  return values == SrcValues::unsigned_bytes ? unsigned_bytes : signed_bytes;
-}
-
-}  // namespace
 
 template <class Value>
 WinogradGradient<Value>::WinogradGradient(const ConvolutionGeometry& g, SrcValues src, const Kernels& kernels)
@@ -23,13 +13,13 @@ WinogradGradient<Value>::WinogradGradient(const ConvolutionGeometry& g, SrcValue
       diff_dst_(tiles_of(g, g.outputs)),
       rows_(rows_at_once(src_)) {
   if constexpr (kFloats) {
-    windows_ = of_values(src, kernels.winograd_windows, kernels.winograd_unsigned_byte_windows,
-                         kernels.winograd_signed_byte_windows);
+    windows_ = kernel_for(src, kernels.winograd_windows, kernels.winograd_unsigned_byte_windows,
+                          kernels.winograd_signed_byte_windows);
     gradients_ = kernels.winograd_gradients;
     sums_ = kernels.winograd_sums;
   } else {
-    windows_ = of_values(src, kernels.winograd_window_pairs, kernels.winograd_unsigned_byte_window_pairs,
-                         kernels.winograd_signed_byte_window_pairs);
+    windows_ = kernel_for(src, kernels.winograd_window_pairs, kernels.winograd_unsigned_byte_window_pairs,
+                          kernels.winograd_signed_byte_window_pairs);
     gradients_ = kernels.winograd_gradient_pairs;
     sums_ = kernels.winograd_pair_sums;
   }

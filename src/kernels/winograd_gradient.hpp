@@ -3,6 +3,7 @@
 
 #include "kernels/geometry.hpp"
 #include "kernels/kernels.hpp"
+#include "kernels/src_values.hpp"
 #include "kernels/winograd_tiles.hpp"
 
 namespace qtrain::kernels {

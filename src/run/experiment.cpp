@@ -115,7 +115,7 @@ int default_shard(const model::Graph& graph, int batch) {
   const bool convolves = std::ranges::any_of(graph.layers, [](const model::Layer& layer) {
     return layer.op == model::Op::convolution && layer.kernel > 1;  // 1: a product, as in an LSTM
   });
-  if (convolves) return 8;
+  if (convolves) return EngineSpec().shard;
   const int shards = std::max(2, (batch + 31) / 32);
   return (batch + shards - 1) / shards;
 }
