@@ -163,7 +163,7 @@ TEST_CASE("md_tanh: under annealing the primal form keeps w, the stable form kee
 
 TEST_CASE("md_tanh: at constant beta the primal and the stable form are one") {
   const auto slope = [](std::size_t, float w) { return w - 0.3F; };
-  Training primal("md_tanh, beta_growth: 1, beta_start: 2", {kArtanhFifth});
+  Training primal("md_tanh, beta_growth: 1, beta_start: 2", {kArtanhFifth / 2});
   Training stable("md_tanh_s, beta_growth: 1, beta_start: 2", {kArtanhFifth / 2});
   for (int step = 0; step < 200; ++step) {
     CHECK(primal.used() == stable.used());
@@ -194,7 +194,7 @@ TEST_CASE("md_tanh: the dual is the sum of the steps, each times its own beta or
 }
 
 TEST_CASE("md_tanh: keeps its weights, and can turn, where the primal form in float is stuck at +-1") {
-  Training training("md_tanh, beta_growth: 1, beta_start: 1000", {50});
+  Training training("md_tanh, beta_growth: 1, beta_start: 1000", {0.05F});
   CHECK(training.used()[0] == 1);
   for (int step = 0; step < 100; ++step) training.step(0.001F, [](std::size_t, float) { return 1.0F; });
   CHECK(training.used()[0] == doctest::Approx(-1));
@@ -318,9 +318,12 @@ TEST_CASE("simplex projections: shares of any latents at any beta, ties of argma
   CHECK(project(Projection::argmax, {1, 1}, 2, 1) == LevelValues{0, 1});
 }
 
-TEST_CASE("pmf: starts at tanh of binary initial weights") {
-  for (const std::string name : {"pmf", "md_softmax", "md_softmax_s", "md_tanh"})
+TEST_CASE("all start at tanh of beta times binary initial weights") {
+  for (const std::string name : {"pmf", "md_softmax", "md_softmax_s", "md_tanh", "md_tanh_s", "gd_tanh"}) {
+    CAPTURE(name);
     CHECK(used_weight(name, 0.7F) == doctest::Approx(std::tanh(0.7)).epsilon(1e-6));
+    CHECK(used_weight(name + ", beta_start: 2", 0.7F) == doctest::Approx(std::tanh(1.4)).epsilon(1e-6));
+  }
   const double e = std::exp(0.7);
   CHECK(used_weight("pmf, levels: ternary", 0.7F) ==
         doctest::Approx((e - 1 / e) / (e + 1 + 1 / e)).epsilon(1e-6));

@@ -11,10 +11,10 @@
 //   t_l = log(u_l) / beta + any constant      u = softmax(beta t)      gt_l = q_l gw
 //   after step k: t = beta(k) / beta(k + 1) t
 // the same iteration, for the rescaling keeps u while beta changes (md_softmax_s keeps t). final: the q_l of
-// the largest t_l; a tie goes to 0, then to +1. The shares start at softmax(q_l w0), w0 the initial weight:
-// binary weights start at tanh(w0), and levels given as initial weights are final weights. (The authors' code
-// starts from the softmax of random numbers.) rho and I default to the authors' code's values for ResNet-18
-// on CIFAR-10.
+// the largest t_l; a tie goes to 0, then to +1. The shares start at softmax(beta_start q_l w0), w0 the
+// initial weight: binary weights start at tanh(beta_start w0), and levels given as initial weights are final
+// weights. (The authors' code starts from the softmax of random numbers.) rho and I default to the authors'
+// code's values for ResNet-18 on CIFAR-10.
 #include "quant/simplex.hpp"
 
 namespace qtrain::quant::weights {
@@ -24,10 +24,6 @@ class MdSoftmax final : public SimplexMethod {
  public:
   using SimplexMethod::SimplexMethod;
 
-  void initialize(std::span<const float> w, std::span<float> t) override {
-    SimplexMethod::initialize(w, t);
-    scale(t, 1 / annealing_.beta(0));
-  }
   void settled(std::span<float> t, const WeightContext& context) override {
     scale(t, annealing_.beta(context.step) / annealing_.beta(context.step + 1));
   }

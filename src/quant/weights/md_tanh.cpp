@@ -9,9 +9,9 @@
 // In float that form is stuck at w = +-1, and overflows for large beta. Stored instead is
 //   u = artanh(w) / beta      w = tanh(beta u)      gu = gw      after step k: u = beta(k) / beta(k + 1) u
 // the same iteration, for the rescaling keeps w while beta changes (md_tanh_s keeps u; at constant beta the
-// two are one). The weights start at tanh(initial weights), as in the authors' code. final = sign(u),
-// sign(0) = +1. Binary only: the shifted tanh of ternary levels has no inverse in closed form. rho and I
-// default to the authors' code's values for ResNet-18 on CIFAR-10.
+// two are one). The weights start at tanh(beta_start initial weights), in the authors' code, where beta_start
+// is 1, at tanh of them. final = sign(u), sign(0) = +1. Binary only: the shifted tanh of ternary levels has
+// no inverse in closed form. rho and I default to the authors' code's values for ResNet-18 on CIFAR-10.
 #include "quant/tanh_projection.hpp"
 
 namespace qtrain::quant::weights {
@@ -21,10 +21,6 @@ class MdTanh final : public TanhProjection {
  public:
   explicit MdTanh(const Annealing& annealing) : TanhProjection(UnitLevels::binary, annealing) {}
 
-  void initialize(std::span<const float> w, std::span<float> u) override {
-    for (std::size_t i = 0; i < w.size(); ++i)
-      u[i] = finite_float(static_cast<double>(w[i]) / annealing_.beta(0));
-  }
   void settled(std::span<float> u, const WeightContext& context) override {
     const double ratio = annealing_.beta(context.step) / annealing_.beta(context.step + 1);
     if (ratio == 1) return;
