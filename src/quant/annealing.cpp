@@ -21,4 +21,10 @@ double Annealing::beta(std::int64_t step) const {
   return std::min(start * std::pow(growth, growths), limit);
 }
 
+void Annealing::keep_projection(std::span<float> u, std::int64_t step) const {
+  const double ratio = beta(step) / beta(step + 1);
+  if (ratio == 1) return;
+  for (float& value : u) value = static_cast<float>(ratio * static_cast<double>(value));
+}
+
 }  // namespace qtrain::quant

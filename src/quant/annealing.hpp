@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <span>
 
 #include "spec/reader.hpp"
 
@@ -22,6 +23,8 @@ struct Annealing {
   /// Reads beta_growth, beta_interval, beta_start and beta_limit.
   void read(spec::Reader& keys);
   double beta(std::int64_t step) const;
+  /// u = beta(step) / beta(step + 1) u: after a step, keeps beta u, and so P(beta u), while beta grows.
+  void keep_projection(std::span<float> u, std::int64_t step) const;
 };
 
 /// The nearest float, but never infinite: what lies beyond the range of float becomes its bound.

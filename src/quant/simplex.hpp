@@ -28,8 +28,7 @@ class SimplexMethod : public WeightMethod {
   SimplexMethod(UnitLevels levels, const Annealing& annealing, Projection projection = Projection::softmax);
 
   std::size_t latents_per_weight() const override { return count_; }
-  /// t_l = q_l w: with softmax, binary weights start at tanh(beta w), and 0, 1, -1 at themselves when
-  /// final.
+  /// t_l = q_l w: with softmax, binary weights start at tanh(beta w); 0, 1 and -1 are themselves when final.
   void initialize(std::span<const float> w, std::span<float> t) override;
   void used(std::span<const float> t, const WeightContext& context, std::span<float> w) override;
   void pulled(std::span<const float> t, std::span<const float> w, std::span<const float> gw,

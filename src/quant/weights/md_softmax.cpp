@@ -25,13 +25,7 @@ class MdSoftmax final : public SimplexMethod {
   using SimplexMethod::SimplexMethod;
 
   void settled(std::span<float> t, const WeightContext& context) override {
-    scale(t, annealing_.beta(context.step) / annealing_.beta(context.step + 1));
-  }
-
- private:
-  static void scale(std::span<float> t, double factor) {
-    if (factor == 1) return;
-    for (float& value : t) value = finite_float(factor * static_cast<double>(value));
+    annealing_.keep_projection(t, context.step);
   }
 };
 

@@ -8,7 +8,7 @@
 //   beta(k) = min(beta_start rho^ceil(k / I), beta_limit) at step k = 0, 1, ...
 //   levels: binary q = -1, 1 (then md_tanh_s with u = (t_2 - t_1) / 2); ternary q = -1, 0, 1
 //
-// t_l starts at q_l times the initial weight w0: for beta = 1 binary weights start at tanh(w0), and levels
+// t_l starts at q_l times the initial weight w0: binary weights start at tanh(beta_start w0), and levels
 // given as initial weights are final weights. (The authors' code draws each t_l at random.) The exponent is
 // taken of t_l - max t, so any t and beta up to 1e35 are safe. rho and I default to the authors' code's
 // values for ResNet-18 on CIFAR-10.

@@ -22,9 +22,7 @@ class MdTanh final : public TanhProjection {
   explicit MdTanh(const Annealing& annealing) : TanhProjection(UnitLevels::binary, annealing) {}
 
   void settled(std::span<float> u, const WeightContext& context) override {
-    const double ratio = annealing_.beta(context.step) / annealing_.beta(context.step + 1);
-    if (ratio == 1) return;
-    for (float& value : u) value = static_cast<float>(ratio * static_cast<double>(value));
+    annealing_.keep_projection(u, context.step);
   }
 };
 
