@@ -2,7 +2,8 @@
 # Downloads a data set from its official address into its usual folder next to this script, and verifies SHA-256
 # (of penn_treebank MD5, which is what torchtext publishes).
 #
-#   data/fetch.sh NAME     NAME: mnist, fashion_mnist, cifar10, cifar100, war_and_peace, penn_treebank
+#   data/fetch.sh NAME     NAME: mnist, fashion_mnist, cifar10, cifar100, war_and_peace (or war_and_peace_words,
+#                          which is made of the same file), penn_treebank
 #
 # Nothing is put in place unless every digest agrees. QTRAIN_FETCH_BASE, if set, replaces the address (a mirror, or
 # file:///some/folder). Exit codes: 0 done or already there, 1 download or verification failed, 2 usage.
@@ -48,7 +49,7 @@ bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67  data_batch_3.b
       base=https://www.cs.toronto.edu/~kriz
       downloads=cifar-100-binary.tar.gz
       digests='58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec  cifar-100-binary.tar.gz' ;;
-    war_and_peace)
+    war_and_peace | war_and_peace_words)
       folder=warpeace
       base=https://cs.stanford.edu/people/karpathy/char-rnn
       downloads=warpeace_input.txt

@@ -48,8 +48,8 @@ Dataset cut_text(const Text& text, const std::string& evaluate) {
 }
 
 Dataset load_war_and_peace(const std::filesystem::path& folder, const DatasetSpec& spec) {
-  const Characters expected{.bytes = 3258246, .vocabulary = 87};
-  return cut_text(read_characters(folder, "warpeace_input.txt", expected), spec.evaluate);
+  const Characters expected{.bytes = kWarAndPeaceBytes, .vocabulary = 87};
+  return cut_text(read_characters(folder, kWarAndPeaceFile, expected), spec.evaluate);
 }
 
 }  // namespace qtrain::datasets

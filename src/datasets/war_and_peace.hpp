@@ -13,6 +13,9 @@ struct Characters {
   int vocabulary = 0;  ///< distinct ones
 };
 
+inline constexpr const char* kWarAndPeaceFile = "warpeace_input.txt";
+inline constexpr std::size_t kWarAndPeaceBytes = 3258246;
+
 /// The bytes of `name` (or `name.gz`) in `folder`, numbered from 0 in the order of their values, those that
 /// do not occur left out. Error (data) naming file and place for anything but what is expected.
 Text read_characters(const std::filesystem::path& folder, const std::string& name,

@@ -82,7 +82,8 @@ TEST_CASE("fetch.sh: War and Peace is put in place, then found there") {
   CHECK_CONTAINS(outcome.text, "fetched, verified");
   CHECK(outcome.code == 0);
   CHECK(fs::file_size(fetch.folder().path() / "warpeace/warpeace_input.txt") == 3258246);
-  CHECK_CONTAINS(fetch.run("war_and_peace", "/nowhere").text, "already there");
+  for (const char* name : {"war_and_peace", "war_and_peace_words"})
+    CHECK_CONTAINS(fetch.run(name, "/nowhere").text, "already there");
 }
 
 TEST_CASE("fetch.sh: files of another digest, broken archives and failed downloads leave nothing behind") {

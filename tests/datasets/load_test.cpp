@@ -38,7 +38,8 @@ TEST_CASE("registry: names are unique and found, sizes sensible") {
     CHECK(entry.classes <= (entry.text ? 65536 : 256));
   }
   CHECK(names == std::set<std::string>{"mnist", "fashion_mnist", "cifar10", "cifar100", "shapes10",
-                                       "war_and_peace", "penn_treebank", "markov_text"});
+                                       "war_and_peace", "war_and_peace_words", "penn_treebank",
+                                       "markov_text"});
   CHECK(find("cifar") == nullptr);
 }
 
@@ -178,6 +179,19 @@ TEST_CASE("load: War and Peace, whose splits come one after the other") {
   CHECK(tested.test_text.tokens.size() == 500);
   CHECK(tested.test_text.tokens != Tokens(set.test_text.tokens.begin(), set.test_text.tokens.begin() + 500));
   CHECK(tested.sha256 != set.sha256);
+}
+
+TEST_CASE("load: War and Peace word by word") {
+  if (real_data("warpeace") == nullptr) return;
+  DatasetSpec spec = named("war_and_peace_words", "data/warpeace");
+  const Dataset set = load(spec).dataset;
+  const Entry& entry = *find("war_and_peace_words");
+  CHECK(set.train_text.vocabulary == entry.classes);
+  CHECK(static_cast<int>(set.train_text.tokens.size()) == entry.train_count);
+  CHECK(static_cast<int>(set.test_text.tokens.size()) == entry.validation_count);
+  CHECK(set.sha256 == "a7f24539ed62e00050164879a5f239eeca5ddd6b9ba9658a3738f5701e71a4c2");
+  spec.evaluate = "test";
+  CHECK(static_cast<int>(load(spec).dataset.test_text.tokens.size()) == entry.test_count);
 }
 
 TEST_CASE("load: Penn Treebank") {
