@@ -63,7 +63,7 @@ class Parameters {
   void use(const quant::WeightContext& context, Weights which, ThreadPool& pool);
   /// gu = J^T gw for every quantized slot, gw being its used_gradient; context of the last use().
   void pull(ThreadPool& pool);
-  std::int64_t step() const { return context_.step; }  ///< of the last use()
+  std::int64_t step() const { return context_.total_step(); }  ///< of the last use()
   void settle(const quant::WeightContext& context, ThreadPool& pool);
   std::size_t memory_bytes() const;
 

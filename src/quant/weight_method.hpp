@@ -16,8 +16,9 @@ namespace qtrain::quant {
 /// What a hook may know besides its tensor.
 struct WeightContext {
   std::uint64_t seed = 0;
-  std::uint32_t tensor = 0;  ///< index of the tensor in the model; key for random streams
-  std::int64_t step = 0;     ///< optimizer steps done so far
+  std::uint32_t tensor = 0;     ///< index of the tensor in the model; key for random streams
+  std::int64_t step = 0;        ///< optimizer steps done so far, in the stage
+  std::int64_t first_step = 0;  ///< those of the stages before
   std::int64_t steps_per_epoch = 1;
   std::int64_t epochs = 1;                    ///< of the whole stage
   double learning_rate = 0;                   ///< of the step under way
@@ -25,6 +26,7 @@ struct WeightContext {
   bool evaluation = false;                    ///< `used` is not for a training step: it must change no state
   std::span<const float> second_moment = {};  ///< the optimizer's v; empty unless wants_second_moment()
   std::int64_t epoch() const { return step / steps_per_epoch; }
+  std::int64_t total_step() const { return first_step + step; }  ///< key for random streams
 };
 
 /// The tensor a method is made for. Plain row-major layout, output channel first: OIHW or OI.

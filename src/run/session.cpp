@@ -99,6 +99,16 @@ int Session::epochs_before(int stage) const {
   return epochs;
 }
 
+std::int64_t Session::steps_before(int stage) const {
+  std::int64_t steps = 0;
+  for (int i = 0; i < stage; ++i) {
+    const StageSpec& before = experiment_.stages[static_cast<std::size_t>(i)];
+    const int of_epoch = before.loader.steps_per_epoch(*datasets::find(loaded_.dataset.name));
+    steps += std::int64_t{before.train.epochs} * of_epoch;
+  }
+  return steps;
+}
+
 double Session::seconds() const {
   return earlier_seconds_ +
          std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
@@ -109,6 +119,7 @@ train::Trainer Session::make_trainer(int stage) const {
   setup.transport = &transport_;
   setup.index = stage;
   setup.first_epoch = epochs_before(stage);
+  setup.first_step = steps_before(stage);
   return train::Trainer(std::move(setup), loaded_.dataset);
 }
 

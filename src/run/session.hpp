@@ -46,6 +46,7 @@ class Session {
   void write_outputs(train::Trainer& trainer, const std::string& status, const Json& failure);
   bool must_stop() const;
   int epochs_before(int stage) const;
+  std::int64_t steps_before(int stage) const;
   double seconds() const;
 
   const ExperimentSpec& experiment_;

@@ -29,8 +29,9 @@ struct Stage {
       decays;                ///< has weight decay; empty: all but learned ones
   double average_decay = 0;  ///< of the averages that are evaluated instead of the latents; 0: none
   int epochs = 0;
-  int index = 0;        ///< 0-based, among the stages
-  int first_epoch = 0;  ///< epochs of the stages before
+  int index = 0;                ///< 0-based, among the stages
+  int first_epoch = 0;          ///< epochs of the stages before
+  std::int64_t first_step = 0;  ///< steps of theirs
 };
 
 }  // namespace qtrain::train

@@ -91,6 +91,7 @@ quant::WeightContext Trainer::context(std::int64_t step) const {
   quant::WeightContext result;
   result.seed = stage_.options.seed;
   result.step = step;
+  result.first_step = stage_.first_step;
   result.steps_per_epoch = train_loader_.batches_per_epoch();
   result.epochs = std::max(stage_.epochs, 1);
   result.learning_rate = learning_rate(step);

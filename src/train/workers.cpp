@@ -194,7 +194,7 @@ Workers::Result Workers::train(const datasets::Batch& batch, const quant::Weight
   }
   if (!whole) result.broken = first_broken(std::move(broken));
   if (!whole || !exchange_) return result;
-  exchange_->run(targets_, context.learning_rate, context.step, engine_.pool());
+  exchange_->run(targets_, context.learning_rate, context.total_step(), engine_.pool());
   traffic_.add(exchange_->traffic());
   return result;
 }

@@ -44,6 +44,24 @@ assert "train_images_per_second" not in timing
 PYTHON
 }
 
+@test "a stage goes on where the one before ended: two of an epoch are one of two, dropout and drawn weights included" {
+  write_spec
+  words=(model.dropout=0.5 quantize.weights.mode=stochastic "train.optimizer={name: sgd, learning_rate: 1, momentum: 0}"
+    train.schedule.name=constant)
+  "$QTRAIN" text.yaml "${words[@]}" train.epochs=2 --out one --quiet > /dev/null
+  "$QTRAIN" text.yaml "${words[@]}" train.epochs=1 "stages=[{}, {}]" --out two --quiet > /dev/null
+  python3 - <<'PYTHON'
+import json
+
+one, two = (json.load(open(name + "/metrics.json"))["epochs"] for name in ("one", "two"))
+assert [row["stage"] for row in two] == [1, 2]
+for row in one + two:
+    for key in ("stage", "sign_changes", "layer_sign_changes"):  # signs are compared with the stage's start
+        del row[key]
+assert one == two, (one, two)
+PYTHON
+}
+
 @test "eval and exported files give the perplexity of the metrics" {
   write_spec
   for words in "workers.count=1" "workers.count=2"; do

@@ -69,7 +69,7 @@ class BinaryConnect final : public WeightMethod {
 
  private:
   static void draw(std::span<const float> u, const WeightContext& context, std::span<float> w) {
-    const auto step = static_cast<std::uint64_t>(context.step);
+    const auto step = static_cast<std::uint64_t>(context.total_step());
     RandomStream random(context.seed, Purpose::stochastic_weights, context.tensor,
                         static_cast<std::uint32_t>(step), static_cast<std::uint32_t>(step >> 32));
     for (std::size_t i = 0; i < u.size(); ++i) w[i] = random.uniform() < (u[i] + 1) / 2 ? 1.0F : -1.0F;
