@@ -13,6 +13,7 @@
 
 #include "base/error.hpp"
 #include "datasets/files.hpp"
+#include "datasets/vocabulary.hpp"
 
 namespace qtrain::datasets {
 namespace {
@@ -77,17 +78,6 @@ Text read_split(const std::filesystem::path& folder, const std::string& name, in
 }
 
 }  // namespace
-
-int Vocabulary::find(std::string_view word) const {
-  const auto place = numbers_.find(word);
-  return place == numbers_.end() ? -1 : place->second;
-}
-
-int Vocabulary::add(std::string_view word) {
-  const int known = find(word);
-  if (known >= 0 || size() == most_) return known;
-  return numbers_.emplace(word, static_cast<std::uint16_t>(size())).first->second;
-}
 
 Dataset read_words(const std::filesystem::path& folder, const std::string& evaluate,
                    const WordCounts& expected) {

@@ -18,6 +18,7 @@
 
 #include "base/error.hpp"
 #include "datasets/files.hpp"
+#include "datasets/vocabulary.hpp"
 #include "datasets/war_and_peace.hpp"
 
 namespace qtrain::datasets {
@@ -73,15 +74,13 @@ Text number_words(const std::vector<std::string>& words, std::size_t counted, in
     ++entries[place->second].count;
   }
   std::ranges::stable_sort(entries, std::ranges::greater{}, &Counted::count);
-  const auto kept = std::min(entries.size(), static_cast<std::size_t>(vocabulary - 1));
-  std::unordered_map<std::string_view, std::uint16_t> numbers;
-  for (std::size_t i = 0; i < kept; ++i) numbers[entries[i].word] = static_cast<std::uint16_t>(i + 1);
+  Vocabulary kept(vocabulary);
+  kept.add("<unk>");
+  for (const Counted& entry : entries) kept.add(entry.word);  // until it is full
   Text text{.vocabulary = vocabulary, .tokens = {}};
   text.tokens.reserve(words.size());
-  for (const std::string& word : words) {
-    const auto known = numbers.find(word);
-    text.tokens.push_back(known == numbers.end() ? std::uint16_t{0} : known->second);
-  }
+  for (const std::string& word : words)
+    text.tokens.push_back(static_cast<std::uint16_t>(std::max(kept.find(word), 0)));
   return text;
 }
 
