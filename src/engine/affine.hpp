@@ -18,7 +18,7 @@ struct ActivationUnit {
   std::vector<std::vector<double>> partial;  ///< [shard][learned]
   /// While not null, every x that the layer sees goes in here.
   struct Observed {
-    double magnitudes = 0;
+    double positive = 0;  ///< sum of max(x, 0)
     float largest = -std::numeric_limits<float>::infinity();
     std::size_t count = 0;
   };

@@ -21,7 +21,7 @@ void Engine::Impl::make_units(const Quantization& quantization) {
     unit.ste = quantization.ste();
     parameters.add_learned(layer, graph.layers[k].name, unit.quantizer->learned());
   }
-  parameters.allocate();
+  parameters.allocate(options.frozen);
   for (auto& [layer, unit] : shared.units) {
     unit.partial.resize(static_cast<std::size_t>(shared.shards));
     if (!unit.quantizer) continue;
@@ -171,7 +171,7 @@ void Engine::start_quantizers(std::span<const float> images, int count, const st
     if (m.parameters.any_learned(layer, loaded)) continue;
     const ActivationUnit::Observed seen = m.observe(unit, images, count);
     const std::vector<float> start = unit.quantizer->start(
-        {.mean_magnitude = seen.magnitudes / static_cast<double>(seen.count), .largest = seen.largest});
+        {.mean_positive = seen.positive / static_cast<double>(seen.count), .largest = seen.largest});
     const std::span<float> values = m.parameters.learned_values(layer);
     QTRAIN_CHECK(start.size() == values.size(), "{} starting values for {}", start.size(), values.size());
     std::ranges::copy(start, values.begin());

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -46,6 +47,8 @@ enum class LowBit {
   bitwise,    ///< bit planes, where every sum is exact; elsewhere as off
 };
 
+struct ParameterSlot;
+
 struct Options {
   int threads = 1;
   int shard = 8;                 ///< images a shard: part of the numerics
@@ -55,12 +58,15 @@ struct Options {
   LowBit low_bit = LowBit::automatic;
   Precision precision = Precision::float32;  ///< part of the numerics
   bool poison = false;                       ///< fill dead arena ranges with NaN (tests)
+  /// Slots that stay as they are; empty: none.
+  std::function<bool(const ParameterSlot&)> frozen = {};
 };
 
 /// One learned tensor in the flat vectors of latents and gradients.
 struct ParameterSlot {
   enum class Kind { weight, bias, gamma, beta, learned };
-  std::string name;  ///< "stem.conv.weight", "stage1.block1.act1.alpha"
+  std::string name;       ///< "stem.conv.weight", "stage1.block1.act1.alpha"
+  std::string file_name;  ///< the same, or with the unit of a learned value: "stage1.block1.act1.alpha/2bit"
   Kind kind = Kind::weight;
   Shape shape;                            ///< of the used tensor
   std::size_t offset = 0;                 ///< into latents() and gradients()
@@ -71,6 +77,7 @@ struct ParameterSlot {
   double gradient_limit = 0;  ///< learned: gradient clamped to +-limit before the step; 0 = none
   float low = 0, high = 0;    ///< learned: value clamped to [low, high] after the step
   bool pulled = false;        ///< learned with a weight: its gradient is made by pull_gradients()
+  bool frozen = false;        ///< moved by nothing, neither optimizer nor `settled`
 };
 
 /// Running statistics of one batch norm, part of the state.
@@ -169,7 +176,7 @@ class Engine {
   /// `loaded` (indices into slots()) keep theirs. Running statistics stay as they are.
   void start_quantizers(std::span<const float> images, int count, const std::vector<int>& loaded);
   bool starts_from_data() const;  ///< whether any quantizer wants start_quantizers
-  /// Runs the `settled` hook of each quantized tensor and clamps learned values.
+  /// Runs the `settled` hook of each quantized tensor that is not frozen and clamps learned values.
   void settle(const quant::WeightContext& context);
 
   /// Begins sequences anew in `lanes` lanes: what recurrent layers carry becomes zero. Sample k of a batch

@@ -75,12 +75,13 @@ void Lowering::backward_lstm(Node& node) {
 
 void Lowering::lower_dropout(int id, const model::Layer& layer) {
   int src = value_of(layer.inputs[0]);
+  std::vector<Result::Term> codes;  // taken in evaluation too: affines go by their order
+  if (value(src).unit != nullptr) codes = terms_of(layer.inputs[0]);
   if (!training_) {
     result(id).value = src;
     return;
   }
-  // A code over 1 - rate is none.
-  if (value(src).unit != nullptr) src = elementwise(layer.name, terms_of(layer.inputs[0]), nullptr);
+  if (!codes.empty()) src = elementwise(layer.name, codes, nullptr);  // a code over 1 - rate is none
   Node node{.kind = Node::Kind::dropout, .name = layer.name, .src = src};
   node.rate = layer.rate;
   Value dst = make_floats(layer.name, value(src).desc);

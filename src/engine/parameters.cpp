@@ -92,7 +92,10 @@ Parameters::Parameters(const model::Graph& graph, const Quantization& quantizati
                "{} weight choices for {} parameters", quantization.weights.size(), parameters.size());
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     const model::Parameter& parameter = parameters[p];
-    ParameterSlot slot{.name = parameter.name, .kind = kind_of(parameter.kind), .shape = parameter.shape};
+    ParameterSlot slot{.name = parameter.name,
+                       .file_name = parameter.name,
+                       .kind = kind_of(parameter.kind),
+                       .shape = parameter.shape};
     slot.size = element_count(parameter.shape);
     const int index = static_cast<int>(slots_.size());
     add(slot, parameter.layer);
@@ -124,7 +127,9 @@ void Parameters::add(ParameterSlot slot, int layer) {
 void Parameters::add_learned(int layer, const std::string& layer_name,
                              const std::vector<quant::LearnedParameter>& learned) {
   for (const auto& parameter : learned) {
-    add({.name = layer_name + "." + parameter.name,
+    const std::string name = layer_name + "." + parameter.name;
+    add({.name = name,
+         .file_name = parameter.unit.empty() ? name : name + "/" + parameter.unit,
          .kind = Kind::learned,
          .shape = {narrow<std::int64_t>(parameter.initial.size())},
          .size = parameter.initial.size(),
@@ -138,11 +143,12 @@ void Parameters::add_learned(int layer, const std::string& layer_name,
   }
 }
 
-void Parameters::allocate() {
+void Parameters::allocate(const std::function<bool(const ParameterSlot&)>& frozen) {
   std::size_t total = 0;
   for (ParameterSlot& slot : slots_) {
     slot.offset = total;
     total += slot.size;
+    slot.frozen = frozen && frozen(slot);
   }
   latents_ = AlignedBuffer<float>(total);
   gradients_ = AlignedBuffer<float>(total);
@@ -358,12 +364,12 @@ void Parameters::pull(ThreadPool& pool) {
 void Parameters::settle(const quant::WeightContext& context, ThreadPool& pool) {
   pool.run(static_cast<int>(weights_.size()), [&](int task, int) {
     const Weight& weight = weights_[static_cast<std::size_t>(task)];
-    if (!weight.method) return;
     const ParameterSlot& slot = slots_[static_cast<std::size_t>(weight.slot)];
+    if (!weight.method || slot.frozen) return;
     weight.method->settled(latents().subspan(slot.offset, slot.size), context_for(weight, context));
   });
   for (const ParameterSlot& slot : slots_)
-    if (slot.kind == Kind::learned)
+    if (slot.kind == Kind::learned && !slot.frozen)
       for (float& x : latents().subspan(slot.offset, slot.size)) x = std::clamp(x, slot.low, slot.high);
 }
 

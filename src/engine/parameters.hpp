@@ -29,7 +29,7 @@ class Parameters {
   void add_learned(int layer, const std::string& layer_name,
                    const std::vector<quant::LearnedParameter>& learned);
   /// Fixes the layout, draws the initial weights, binds methods. Called once, after the last add_learned().
-  void allocate();
+  void allocate(const std::function<bool(const ParameterSlot&)>& frozen);
   /// Learned values of a layer's quantizer, concatenated, and where their gradients go.
   std::span<float> learned_values(int layer);
   std::span<float> learned_gradients(int layer);

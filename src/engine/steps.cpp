@@ -176,7 +176,7 @@ class Forward final : public ElementwiseForward {
 
   static void observe(std::span<const float> x, ActivationUnit::Observed& observed) {
     for (const float value : x) {
-      observed.magnitudes += std::abs(static_cast<double>(value));
+      observed.positive += std::max(static_cast<double>(value), 0.0);
       observed.largest = std::max(observed.largest, value);
     }
     observed.count += x.size();

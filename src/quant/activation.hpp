@@ -28,8 +28,8 @@ struct ActivationTensor {
 
 /// What a quantizer may set its start from: the values x of the layer over the first batch.
 struct ActivationStatistics {
-  double mean_magnitude = 0;
-  float largest = 0;  ///< max x
+  double mean_positive = 0;  ///< mean of max(x, 0)
+  float largest = 0;         ///< max x
 };
 
 /// Forward half of a quantized activation; one object a layer. value = scale() * code, codes are integers.

@@ -6,6 +6,14 @@
 #include <cmath>
 
 namespace qtrain::quant {
+namespace {
+
+void multiply(std::span<float> u, double ratio) {
+  if (ratio == 1) return;
+  for (float& value : u) value = finite_float(ratio * static_cast<double>(value));
+}
+
+}  // namespace
 
 void Annealing::read(spec::Reader& keys) {
   keys.field("beta_growth", growth, spec::at_least(1), "rho, the factor by which beta grows");
@@ -22,9 +30,9 @@ double Annealing::beta(std::int64_t step) const {
 }
 
 void Annealing::keep_projection(std::span<float> u, std::int64_t step) const {
-  const double ratio = beta(step) / beta(step + 1);
-  if (ratio == 1) return;
-  for (float& value : u) value = static_cast<float>(ratio * static_cast<double>(value));
+  multiply(u, beta(step) / beta(step + 1));
 }
+
+void Annealing::restart(std::span<float> u, std::int64_t step) const { multiply(u, beta(step) / beta(0)); }
 
 }  // namespace qtrain::quant

@@ -25,6 +25,8 @@ struct Annealing {
   double beta(std::int64_t step) const;
   /// u = beta(step) / beta(step + 1) u: after a step, keeps beta u, and so P(beta u), while beta grows.
   void keep_projection(std::span<float> u, std::int64_t step) const;
+  /// u = beta(step) / beta(0) u: keeps P(beta u) where a next stage has step 0 again.
+  void restart(std::span<float> u, std::int64_t step) const;
 };
 
 /// The nearest float, but never infinite: what lies beyond the range of float becomes its bound.

@@ -1,6 +1,7 @@
 #include "quant/quantization_prox.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "quant/projections.hpp"
 
@@ -8,6 +9,18 @@ namespace qtrain::quant {
 namespace {
 
 constexpr int kRefinements = 2;  // after the greedy start, as the authors' code has it
+
+/// Whether u has at most `most` different values, of which there may be 16.
+bool has_at_most(std::span<const float> u, std::size_t most) {
+  std::array<float, 16> seen{};
+  std::size_t count = 0;
+  for (const float value : u) {
+    if (std::find(seen.begin(), seen.begin() + count, value) != seen.begin() + count) continue;
+    if (count == most) return false;
+    seen[count++] = value;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -43,6 +56,13 @@ QuantizationProx::QuantizationProx(const ProxOptions& options, const WeightTenso
 int QuantizationProx::bits() const {
   if (options_.levels == "multi_bit") return options_.bits;
   return options_.levels == "binary" ? 1 : 2;
+}
+
+bool QuantizationProx::is_quantized(std::span<const float> u) const {
+  const std::size_t levels = options_.levels == "ternary" ? 3 : std::size_t{1} << bits();
+  for (std::size_t group = 0; group < groups_.count; ++group)
+    if (!has_at_most(groups_.of(u, group), levels)) return false;
+  return true;
 }
 
 void QuantizationProx::prox(std::span<float> x, double kappa) {

@@ -34,6 +34,9 @@ class QuantizationProx {
   void prox(std::span<float> x, double kappa);
   /// q = the quantized point that belongs to u. May be in place.
   void quantize(std::span<const float> u, std::span<float> q);
+  /// Whether u has no more values, in each group, than there are levels: quantized points do, averages of
+  /// several not.
+  bool is_quantized(std::span<const float> u) const;
   /// 1, but for multi_bit one an output channel.
   std::size_t groups() const { return groups_.count; }
   /// Bits a quantized weight takes.

@@ -83,7 +83,18 @@ SimplexMethod::SimplexMethod(UnitLevels levels, const Annealing& annealing, Proj
 
 void SimplexMethod::initialize(std::span<const float> w, std::span<float> t) {
   for (std::size_t i = 0; i < w.size(); ++i)
-    for (std::size_t l = 0; l < count_; ++l) t[i * count_ + l] = static_cast<float>(q_[l]) * w[i];
+    for (std::size_t l = 0; l < count_; ++l) {
+      const auto q = static_cast<float>(q_[l]);
+      t[i * count_ + l] = q * w[i] - (count_ == 3 ? q * q / 2 : 0.0F);
+    }
+}
+
+void SimplexMethod::carried(std::span<const float> t, const WeightContext& /*context*/,
+                            std::span<float> w) const {
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    const float* first = t.data() + i * count_;
+    w[i] = (first[count_ - 1] - first[0]) / 2;
+  }
 }
 
 void SimplexMethod::used(std::span<const float> t, const WeightContext& context, std::span<float> w) {

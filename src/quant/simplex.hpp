@@ -28,8 +28,11 @@ class SimplexMethod : public WeightMethod {
   SimplexMethod(UnitLevels levels, const Annealing& annealing, Projection projection = Projection::softmax);
 
   std::size_t latents_per_weight() const override { return count_; }
-  /// t_l = q_l w: with softmax, binary weights start at tanh(beta w); 0, 1 and -1 are themselves when final.
+  /// Binary: t_l = q_l w, with softmax the tanh of beta w. Ternary: t_l = q_l w - q_l^2 / 2, which is -1/2
+  /// the squared distance of w and q_l and what they share: the level nearest to w is final.
   void initialize(std::span<const float> w, std::span<float> t) override;
+  /// Half the difference of the outer levels' latents.
+  void carried(std::span<const float> t, const WeightContext& context, std::span<float> w) const override;
   void used(std::span<const float> t, const WeightContext& context, std::span<float> w) override;
   void pulled(std::span<const float> t, std::span<const float> w, std::span<const float> gw,
               const WeightContext& context, std::span<float> gt) override;

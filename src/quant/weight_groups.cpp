@@ -34,7 +34,7 @@ bool signs(std::span<const float> w, float scale, std::span<float> sign) {
 }  // namespace
 
 WeightGroups::WeightGroups(const WeightTensor& tensor, const std::string& scale)
-    : count(scale == "channel" ? tensor.outputs() : 1) {
+    : count(scale == "channel" && tensor.shape.size() > 1 ? tensor.outputs() : 1) {
   const std::size_t elements = element_count(tensor.shape);
   QTRAIN_CHECK(count > 0 && elements % count == 0, "{} weights in {} groups", elements, count);
   size = elements / count;

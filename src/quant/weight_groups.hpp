@@ -7,7 +7,8 @@
 
 namespace qtrain::quant {
 
-/// Which weights of a tensor share a scale: those of each output channel, or all. A group is contiguous.
+/// Which weights of a tensor share a scale: those of each output channel, or all; of a bias, which has one a
+/// channel, always all. A group is contiguous.
 struct WeightGroups {
   std::size_t count = 1;
   std::size_t size = 0;

@@ -30,6 +30,11 @@ void copy(std::span<const float> from, std::span<float> to) {
 
 void WeightMethod::initialize(std::span<const float> w, std::span<float> u) { copy(w, u); }
 
+void WeightMethod::carried(std::span<const float> u, const WeightContext& /*context*/,
+                           std::span<float> w) const {
+  copy(u, w);
+}
+
 void WeightMethod::pulled(std::span<const float> /*u*/, std::span<const float> /*w*/,
                           std::span<const float> gw, const WeightContext& /*context*/, std::span<float> gu) {
   copy(gw, gu);

@@ -24,16 +24,18 @@ struct WeightContext {
   double learning_rate = 0;                   ///< of the step under way
   double base_learning_rate = 0;              ///< before the schedule's factor
   bool evaluation = false;                    ///< `used` is not for a training step: it must change no state
-  std::span<const float> second_moment = {};  ///< the optimizer's v; empty unless wants_second_moment()
+  std::span<const float> second_moment = {};  ///< the optimizer's v; empty if it keeps none
   std::int64_t epoch() const { return step / steps_per_epoch; }
   std::int64_t total_step() const { return first_step + step; }  ///< key for random streams
 };
 
-/// The tensor a method is made for. Plain row-major layout, output channel first: OIHW or OI.
+/// The tensor a method is made for. Plain row-major layout, output channel first: OIHW or OI; a bias O.
 struct WeightTensor {
   std::string name;
   Shape shape;
   std::size_t outputs() const { return static_cast<std::size_t>(shape.at(0)); }
+  /// Input channels; 1 of a bias.
+  std::size_t inputs() const { return shape.size() > 1 ? static_cast<std::size_t>(shape[1]) : 1; }
 };
 
 /// Codes are lowest, lowest + step, ... highest.
@@ -62,6 +64,10 @@ class WeightMethod {
   /// Initial latent for initial weights w (default: copy). Called after `bind`, at the start and whenever
   /// other weights are loaded; may set the learned values that depend on w.
   virtual void initialize(std::span<const float> w, std::span<float> u);
+
+  /// The weights whose `initialize` a next stage starts from; its inverse, so that the same method goes on
+  /// with what it had (default: copy, of one latent a weight).
+  virtual void carried(std::span<const float> u, const WeightContext& context, std::span<float> w) const;
 
   virtual void used(std::span<const float> u, const WeightContext& context, std::span<float> w) = 0;
   virtual void pulled(std::span<const float> u, std::span<const float> w, std::span<const float> gw,

@@ -30,7 +30,7 @@ void read_train(spec::Reader keys, const model::Graph& graph, TrainSpec& train) 
   for (const std::string& word : unmatched_names(graph, train.freeze, kFrozen))
     keys.mistake("freeze",
                  fmt::format("holds '{}', which matches no parameter of the model, must be weights, "
-                             "biases, batch_norm, quantizers or a pattern such as 'stage1.*'",
+                             "biases, batch_norm, statistics, quantizers or a pattern such as 'stage1.*'",
                              word));
   keys.field(
       "average_decay", train.average_decay, {.low = 0, .high = 1, .high_open = true},
@@ -274,13 +274,15 @@ Json without_surroundings(Json resolved) {
   return resolved;
 }
 
-/// Reports what a stage must share with the whole.
-void check_stage(spec::Reader root, const Json& base, const Json& stage) {
+/// Reports what stage `index`, resolved, must share with the whole.
+void check_stage(spec::Reader root, const Json& base, const Json& stage, std::size_t index) {
   for (const char* key : {"name", "seed", "seeds", "model", "workers", "expect"})
     if (base.value(key, Json()) != stage.value(key, Json()))
       root.mistake(key, "differs from the experiment's, must be the same in every stage");
-  for (const std::string key : {"dataset.name", "dataset.limit", "dataset.if_missing", "dataset.augment.crop",
-                                "dataset.sequence", "dataset.evaluate", "engine.precision"}) {
+  for (const std::string key :
+       {"dataset.name", "dataset.root", "dataset.limit", "dataset.if_missing", "dataset.augment.crop",
+        "dataset.sequence", "dataset.evaluate", "engine.precision", "quantize.init"}) {
+    if (key == "quantize.init" && index == 0) continue;  // with model.init, where the first stage starts
     std::string place = "/" + key;
     std::ranges::replace(place, '.', '/');
     const Json::json_pointer pointer(place);
@@ -310,7 +312,8 @@ ExperimentSpec read_experiment(spec::Document& document) {
   root.ignore("stages");
   root.ignore("lab");
   root.finish();
-  experiment.resolved = without_surroundings(document.resolved());
+  const Json resolved = document.resolved();
+  experiment.resolved = without_surroundings(resolved);
   for (std::size_t i = 0; i < count; ++i) {
     spec::Document merged = document.merged("stages", i);
     spec::Reader stage = merged.root();
@@ -319,9 +322,8 @@ ExperimentSpec read_experiment(spec::Document& document) {
     experiment.stages.push_back(read_stage(stage));
     read_expectation(stage, experiment.stages.back().graph, head);
     stage.finish();
-    const Json resolved = without_surroundings(merged.resolved());
-    check_stage(stage, experiment.resolved, resolved);
-    experiment.resolved["stages"].push_back(resolved);
+    check_stage(stage, resolved, merged.resolved(), i);
+    experiment.resolved["stages"].push_back(without_surroundings(merged.resolved()));
   }
   if (count == 0) experiment.stages.push_back(std::move(whole));
   document.diagnostics().throw_if_any();
@@ -366,7 +368,7 @@ train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {
   result.schedule = &stage.train.schedule;
   result.options.keep_statistics = std::ranges::count(stage.train.freeze, "statistics") > 0;
   if (!stage.train.freeze.empty())
-    result.frozen = [&stage](const engine::ParameterSlot& slot) {
+    result.options.frozen = [&stage](const engine::ParameterSlot& slot) {
       return is_named(stage.train.freeze, slot);
     };
   if (!stage.train.optimizer.decay_only.empty())

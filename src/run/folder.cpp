@@ -44,6 +44,7 @@ Folder::Folder(fs::path path, bool may_exist) : path_(std::move(path)) {
          "the run folder {} is in use by another qtrain: wait for it or choose another with --out",
          path_.string());
   }
+  remove_temporaries();
 }
 
 Folder::~Folder() {

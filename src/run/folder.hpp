@@ -11,7 +11,8 @@ namespace qtrain::run {
 class Folder {
  public:
   /// Makes the folder and those above it; it must be new unless `may_exist`. An Error (usage) says that it
-  /// exists, one (failed) that it cannot be made or that another program holds it.
+  /// exists, one (failed) that it cannot be made or that another program holds it. Temporary files that a
+  /// killed program left are removed.
   Folder(std::filesystem::path path, bool may_exist);
   ~Folder();
   Folder(const Folder&) = delete;
@@ -24,10 +25,10 @@ class Folder {
   void write_history(const std::vector<nlohmann::ordered_json>& rows) const;
   /// Adds one row to it.
   void append_history(const nlohmann::ordered_json& row) const;
-  /// Removes temporary files that a killed program left.
-  void remove_temporaries() const;
 
  private:
+  void remove_temporaries() const;
+
   std::filesystem::path path_;
   int lock_ = -1;
 };

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -194,9 +195,24 @@ fs::path folder_for(const ExperimentSpec& experiment, const Request& request) {
   return experiment.seeds.empty() ? fs::path(fmt::format("{}-s{}", base, experiment.seed)) : fs::path(base);
 }
 
+/// Stops a run whose `model.init` or `quantize.init` cannot be read before it leaves anything.
+void require_initial_files(const StageSpec& stage) {
+  for (const auto& [key, file] :
+       {std::pair("model.init", &stage.model.init), {"quantize.init", &stage.quantizer_init}}) {
+    if (file->empty() || (fs::is_regular_file(*file) && std::ifstream(*file).good())) continue;
+    fail(ExitCode::data,
+         "{} is {}, which is no file that can be read: name the checkpoint.safetensors or "
+         "final.safetensors of a run",
+         key, *file);
+  }
+}
+
 /// The exit code if there is nothing to do, else kGoOn; an Error when the folder may not be used.
 int look_at(const fs::path& path, Job& job, const Json& resolved) {
-  if (!fs::exists(path)) return kGoOn;
+  if (!fs::exists(path)) {
+    if (!job.experiment.lab) require_initial_files(job.experiment.stages.front());
+    return kGoOn;
+  }
   if (!job.request.resume && !job.request.skip_done) fail_exists(path);
   const std::optional<Json> metrics = finished_here(path, resolved);
   if (metrics) {
@@ -250,6 +266,11 @@ int run_experiment(const Request& request) {
     if (transport->alone()) throw;
     fmt::print(stderr, "worker {}: {}\n", transport->first(), error.what());
     transport->abandon(static_cast<int>(error.code()));
+    throw;
+  } catch (const std::exception& error) {
+    if (transport->alone()) throw;
+    fmt::print(stderr, "worker {}: internal error: {}\n", transport->first(), error.what());
+    transport->abandon(static_cast<int>(ExitCode::failed));
     throw;
   }
 }

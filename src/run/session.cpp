@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 
@@ -26,14 +27,25 @@ std::vector<NamedTensor> initial_tensors(const StageSpec& stage, const engine::E
   return tensors;
 }
 
+[[noreturn]] void fail_foreign(const std::string& key) {
+  fail(ExitCode::data, "{} holds no '{}' of this program: start the run anew", kCheckpoint, key);
+}
+
 /// A metadata entry that must be JSON; an Error (data) if it is not.
 Json metadata_json(const SafetensorsFile& file, const std::string& key) {
   const auto found = file.metadata.find(key);
   Json value = found == file.metadata.end() ? Json(Json::value_t::discarded)
                                             : Json::parse(found->second, nullptr, false);
-  if (value.is_discarded())
-    fail(ExitCode::data, "{} holds no '{}' of this program: start the run anew", kCheckpoint, key);
+  if (value.is_discarded()) fail_foreign(key);
   return value;
+}
+
+/// One that must be a list of what `is` says.
+Json metadata_list(const SafetensorsFile& file, const std::string& key, bool (Json::*is)() const noexcept) {
+  Json list = metadata_json(file, key);
+  if (!list.is_array() || !std::ranges::all_of(list, [is](const Json& item) { return (item.*is)(); }))
+    fail_foreign(key);
+  return list;
 }
 
 std::string accuracies(const train::EpochRecord& record) {
@@ -63,7 +75,6 @@ Session::Session(const ExperimentSpec& experiment, std::int64_t seed, const data
       resolved_(resolved_for_seed(experiment, seed)) {}
 
 void Session::resume() {
-  if (folder_ != nullptr) folder_->remove_temporaries();
   if (std::filesystem::exists(path_ / kCheckpoint)) {
     checkpoint_ = load_safetensors(path_ / kCheckpoint);
     std::vector<std::string> keys = differing_keys(metadata_json(checkpoint_, "spec"), resolved_);
@@ -77,8 +88,9 @@ void Session::resume() {
     if (metadata_json(checkpoint_, "dataset") != dataset_section(experiment_.stages.front().dataset, loaded_))
       fail(ExitCode::data, "{} was trained on other data: use the same data set files",
            (path_ / kCheckpoint).string());
-    for (const Json& row : metadata_json(checkpoint_, "history")) history_.push_back(row);
-    const Json clock = metadata_json(checkpoint_, "clock");
+    for (const Json& row : metadata_list(checkpoint_, "history", &Json::is_object)) history_.push_back(row);
+    const Json clock = metadata_list(checkpoint_, "clock", &Json::is_number);
+    if (clock.size() != 5) fail_foreign("clock");
     clock_ = {clock.at(0), clock.at(1), clock.at(2), clock.at(3)};
     earlier_seconds_ = clock.at(4);
     first_stage_ = train::Trainer::stage_of(checkpoint_);
@@ -153,7 +165,7 @@ int Session::run() {
     log_paths(trainer.engine());
     trainer.add_to_clock(clock_);
     if (const std::optional<int> code = run_stage(trainer, stage)) return *code;
-    carried_ = train::latent_tensors(trainer.engine());
+    carried_ = trainer.carried();
     clock_ = trainer.clock();
   }
   return static_cast<int>(ExitCode::done);

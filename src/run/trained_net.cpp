@@ -36,7 +36,7 @@ std::vector<NamedTensor> packed_tensors(engine::Engine& engine) {
   std::vector<NamedTensor> tensors;
   for (const engine::ParameterSlot& slot : engine.slots()) {
     if (slot.method == nullptr) {
-      tensors.push_back(NamedTensor::of(slot.name, slot.shape, engine.used(slot)));
+      tensors.push_back(NamedTensor::of(slot.file_name, slot.shape, engine.used(slot)));
       continue;
     }
     const quant::PackedWeights packed =
@@ -66,7 +66,7 @@ StoredWeights stored_weights(const SafetensorsFile& file, const engine::Paramete
     stored.scales = std::move(packed.scales);
     return stored;
   }
-  stored.codes = find(file, slot.name).floats();
+  stored.codes = find(file, slot.file_name).floats();
   if (stored.codes.size() != count)
     fail(ExitCode::data, "its tensor '{}' has {} values, must have {}", slot.name, stored.codes.size(),
          count);

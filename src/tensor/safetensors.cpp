@@ -123,6 +123,8 @@ class Loader {
       return ordered_json::parse(header, check);
     } catch (const ordered_json::parse_error& error) {
       reject(kPrefix + error.byte, "the header is no JSON");
+    } catch (const ordered_json::exception&) {  // a number beyond the range of double
+      reject(kPrefix, "the header holds what JSON cannot");
     }
   }
 

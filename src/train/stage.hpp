@@ -23,8 +23,7 @@ struct Stage {
   const quant::GradientSpec* gradients = nullptr;
   const dist::WorkerSpec* workers = nullptr;
   dist::Transport* transport = nullptr;
-  const datasets::DatasetSpec* loader = nullptr;             ///< samples a step, order, augmentation
-  std::function<bool(const engine::ParameterSlot&)> frozen;  ///< not moved by the optimizer; empty: none is
+  const datasets::DatasetSpec* loader = nullptr;  ///< samples a step, order, augmentation
   std::function<bool(const engine::ParameterSlot&)>
       decays;                ///< has weight decay; empty: all but learned ones
   double average_decay = 0;  ///< of the averages that are evaluated instead of the latents; 0: none

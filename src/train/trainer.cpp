@@ -53,10 +53,10 @@ Diverged::Diverged(int at_epoch, std::int64_t at_step, std::string at_layer)
 Trainer::Trainer(Stage stage, const datasets::Dataset& data)
     : stage_(std::move(stage)),
       engine_(*stage_.graph, stage_.quantization, stage_.loss, stage_.options),
-      updater_(engine_, *stage_.optimizer, stage_.frozen,
+      updater_(engine_, *stage_.optimizer,
                stage_.gradients->decay ? Choice([](const auto&) { return false; }) : stage_.decays),
       workers_(
-          engine_, *stage_.transport, *stage_.workers, *stage_.gradients, stage_.frozen,
+          engine_, *stage_.transport, *stage_.workers, *stage_.gradients,
           [this](const auto& slot) { return weight_decay(slot, *stage_.optimizer, stage_.decays); },
           stage_.options.seed, stage_.graph->targets),
       average_(stage_.average_decay),
@@ -74,6 +74,8 @@ void Trainer::start_from(const std::vector<NamedTensor>& tensors, const std::str
   engine_.use_weights(evaluation_context());
   weight_watch_.start(engine_);
 }
+
+std::vector<NamedTensor> Trainer::carried() { return carried_tensors(engine_, evaluation_context()); }
 
 double Trainer::base_learning_rate() const {
   return stage_.optimizer->learning_rate * stage_.workers->rate_factor;
@@ -112,13 +114,15 @@ void Trainer::check_whole(const std::string& broken, std::int64_t step) const {
 
 /// Moves the latents by the gradient of the step.
 void Trainer::update(const datasets::Batch& batch, const quant::WeightContext& now) {
-  if (!workers_.has_latents()) return;
-  engine_.pull_gradients();
-  updater_.step(now.learning_rate, position_.step);
-  if (!engine_.latents_finite()) {
-    workers_.end_workers();
-    check_whole(engine_.locate_non_finite(batch.images, batch.labels), position_.step + 1);
+  bool finite = true;
+  if (workers_.has_latents()) {
+    engine_.pull_gradients();
+    updater_.step(now.learning_rate, position_.step);
+    finite = engine_.latents_finite();
   }
+  workers_.share_finite(finite);
+  if (!workers_.has_latents()) return;
+  if (!finite) check_whole(engine_.locate_non_finite(batch.images, batch.labels), position_.step + 1);
   engine_.settle(now);
   average_.update(engine_.latents(), position_.step + 1);
 }

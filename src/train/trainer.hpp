@@ -91,6 +91,8 @@ class Trainer {
   /// w* = F(u) the used ones.
   void finalize();
 
+  /// What a next stage starts from (weights.hpp), between two epochs.
+  std::vector<NamedTensor> carried();
   /// Everything that the rest of training depends on: latents under their parameter names, optimizer state,
   /// running statistics, methods' own state, position within the epoch and its sums; within an epoch what
   /// recurrent layers carry.

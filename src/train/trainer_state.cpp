@@ -30,7 +30,7 @@ std::vector<NamedTensor> Trainer::save() {
     const std::span<const float> u = engine_.latents().subspan(slot.offset, slot.size);
     const Shape flat = {narrow<std::int64_t>(slot.size)};
     tensors.push_back(
-        NamedTensor::of(slot.name, element_count(slot.shape) == slot.size ? slot.shape : flat, u));
+        NamedTensor::of(slot.file_name, element_count(slot.shape) == slot.size ? slot.shape : flat, u));
   }
   for (const engine::StatisticsSlot& slot : engine_.statistics())
     tensors.push_back(flat_tensor(slot.name, slot.values));
@@ -68,7 +68,7 @@ std::vector<NamedTensor> Trainer::save() {
 
 void Trainer::restore(const SafetensorsFile& file) {
   for (const engine::ParameterSlot& slot : engine_.slots())
-    restore_floats(file, slot.name, engine_.latents().subspan(slot.offset, slot.size));
+    restore_floats(file, slot.file_name, engine_.latents().subspan(slot.offset, slot.size));
   for (const engine::StatisticsSlot& slot : engine_.statistics())
     restore_floats(file, slot.name, slot.values);
   updater_.restore(file);

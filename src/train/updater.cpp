@@ -14,13 +14,12 @@ double weight_decay(const engine::ParameterSlot& slot, const optim::OptimizerSpe
   return optimizer.weight_decay;
 }
 
-Updater::Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer, const Choice& frozen,
-                 const Choice& decays)
+Updater::Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer, const Choice& decays)
     : engine_(engine), optimizer_(optimizer), names_(optimizer.rule->slot_names()) {
   for (std::size_t i = 0; i < names_.size(); ++i) state_.emplace_back(engine.latents().size());
   std::vector<Run> runs;
   for (const engine::ParameterSlot& slot : engine.slots()) {
-    if (frozen && frozen(slot)) continue;
+    if (slot.frozen) continue;
     const double decay = weight_decay(slot, optimizer, decays);
     const double factor = slot.learning_rate_factor;
     Run* last = runs.empty() ? nullptr : &runs.back();

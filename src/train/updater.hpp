@@ -23,10 +23,9 @@ double weight_decay(const engine::ParameterSlot& slot, const optim::OptimizerSpe
 /// which have their own rate factor and gradient limit.
 class Updater {
  public:
-  /// `engine` and `optimizer` must outlive it. Slots for which `frozen` (may be empty) is true stay as they
-  /// are; those for which `decays` (may be empty) is false have no weight decay.
-  Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer, const Choice& frozen = {},
-          const Choice& decays = {});
+  /// `engine` and `optimizer` must outlive it. Frozen slots stay as they are; those for which `decays` (may
+  /// be empty) is false have no weight decay.
+  Updater(engine::Engine& engine, const optim::OptimizerSpec& optimizer, const Choice& decays = {});
 
   /// One step with the engine's gradients, cut in place: those of learned values to their limits, then all
   /// that the optimizer moves by optim::clip_gradient. `step` is 0-based.

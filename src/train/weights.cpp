@@ -84,19 +84,24 @@ class Source {
 std::vector<NamedTensor> used_tensors(const engine::Engine& engine) {
   std::vector<NamedTensor> tensors;
   for (const Slot& slot : engine.slots())
-    tensors.push_back(NamedTensor::of(slot.name, slot.shape, engine.used(slot)));
+    tensors.push_back(NamedTensor::of(slot.file_name, slot.shape, engine.used(slot)));
   append_statistics(engine, tensors);
   for (const Slot& slot : engine.slots())
     if (slot.method != nullptr) tensors.push_back(flat_tensor(slot.name + "/scales", engine.scales(slot)));
   return tensors;
 }
 
-std::vector<NamedTensor> latent_tensors(engine::Engine& engine) {
+std::vector<NamedTensor> carried_tensors(engine::Engine& engine, const quant::WeightContext& context) {
   std::vector<NamedTensor> tensors;
+  std::vector<float> weights;
   for (const Slot& slot : engine.slots()) {
-    const bool one_value_a_weight = slot.size == element_count(slot.shape);
-    const std::span<const float> values = one_value_a_weight ? latent(engine, slot) : engine.used(slot);
-    tensors.push_back(NamedTensor::of(slot.name, slot.shape, values));
+    std::span<const float> values = latent(engine, slot);
+    if (slot.method != nullptr) {
+      weights.resize(element_count(slot.shape));
+      slot.method->carried(values, context, weights);
+      values = weights;
+    }
+    tensors.push_back(NamedTensor::of(slot.file_name, slot.shape, values));
   }
   append_statistics(engine, tensors);
   return tensors;
@@ -109,12 +114,12 @@ void take_quantizers(std::vector<NamedTensor>& tensors, const engine::Engine& en
   for (const Slot& slot : engine.slots()) {
     if (slot.kind != Slot::Kind::learned) continue;
     learns = true;
-    const auto found = std::ranges::find(quantizers, slot.name, &NamedTensor::name);
+    const auto found = std::ranges::find(quantizers, slot.file_name, &NamedTensor::name);
     if (found == quantizers.end()) {
-      missing.push_back(slot.name);
+      missing.push_back(slot.file_name);
       continue;
     }
-    std::erase_if(tensors, [&](const NamedTensor& tensor) { return tensor.name == slot.name; });
+    std::erase_if(tensors, [&](const NamedTensor& tensor) { return tensor.name == slot.file_name; });
     tensors.push_back(*found);
   }
   if (!missing.empty())
@@ -131,7 +136,7 @@ std::vector<int> load_tensors(engine::Engine& engine, const std::vector<NamedTen
   Source from(tensors);
   std::vector<const NamedTensor*> of_slot, of_statistic;
   for (const Slot& slot : engine.slots())
-    of_slot.push_back(from.take(slot.name, slot.shape, slot.kind != Slot::Kind::learned));
+    of_slot.push_back(from.take(slot.file_name, slot.shape, slot.kind != Slot::Kind::learned));
   for (const engine::StatisticsSlot& slot : engine.statistics())
     of_statistic.push_back(from.take(slot.name, {narrow<std::int64_t>(slot.values.size())}, true));
   from.fail_if_unfit(source);

@@ -7,14 +7,14 @@
 
 namespace qtrain::train {
 
-/// The network as used for inference: each slot's used values (so call Engine::use_weights first; with final
-/// = true for exactly quantized weights) under its parameter name, then the running statistics, and the
-/// scales of quantized weights as "NAME/scales".
+/// The network as used for inference: each slot's used values (so call Engine::use_weights first; with
+/// Weights::final for exactly quantized weights) under its parameter name, then the running statistics, and
+/// the scales of quantized weights as "NAME/scales".
 std::vector<NamedTensor> used_tensors(const engine::Engine& engine);
 
-/// What a next stage continues from: as used_tensors, but the latent of a quantized weight where it has one
-/// value a weight.
-std::vector<NamedTensor> latent_tensors(engine::Engine& engine);
+/// What a next stage continues from: as used_tensors, but of a quantized weight what its method carries over
+/// (WeightMethod::carried), and no scales. `context`: of the step that would be next.
+std::vector<NamedTensor> carried_tensors(engine::Engine& engine, const quant::WeightContext& context = {});
 
 /// Puts the engine's learned quantizer values into `tensors`, as `quantizers` has them. An Error (data) names
 /// `source`, where `quantizers` comes from, and lists those it lacks.

@@ -18,12 +18,21 @@ using Kind = engine::ParameterSlot::Kind;
 
 constexpr std::size_t kPlaceSize = 200;  ///< bytes of the name of a place that broke
 
-std::vector<dist::Exchange::Tensor> exchanged_tensors(
-    engine::Engine& engine, const quant::GradientSpec& spec,
-    const std::function<bool(const engine::ParameterSlot&)>& frozen) {
+[[noreturn]] void fail_diverged() {
+  throw dist::CommonError(ExitCode::diverged, "the server's training diverged, see the message of worker 0");
+}
+
+/// Whether the gradient moves something: the parameter, or what its method learns or gathers from it.
+bool moves(const engine::ParameterSlot& slot) {
+  if (!slot.frozen) return true;
+  return slot.method != nullptr && (!slot.method->learned().empty() || !slot.method->state().empty());
+}
+
+std::vector<dist::Exchange::Tensor> exchanged_tensors(engine::Engine& engine,
+                                                      const quant::GradientSpec& spec) {
   std::vector<dist::Exchange::Tensor> tensors;
   for (const engine::ParameterSlot& slot : engine.slots()) {
-    if (slot.pulled || (frozen && frozen(slot))) continue;
+    if (slot.pulled || !moves(slot)) continue;
     const std::span<float> gradient = engine.used_gradient(slot);
     const bool kind = slot.kind == Kind::weight || (spec.biases && slot.kind == Kind::bias);
     tensors.push_back({.gradient = gradient,
@@ -43,7 +52,6 @@ std::string carried_name(const engine::CarriedSlot& slot) { return "carried/" + 
 
 Workers::Workers(engine::Engine& engine, dist::Transport& transport, const dist::WorkerSpec& spec,
                  const quant::GradientSpec& gradients,
-                 const std::function<bool(const engine::ParameterSlot&)>& frozen,
                  const std::function<double(const engine::ParameterSlot&)>& decay, std::uint64_t seed,
                  int targets)
     : engine_(engine),
@@ -53,8 +61,8 @@ Workers::Workers(engine::Engine& engine, dist::Transport& transport, const dist:
       targets_(narrow<std::size_t>(spec.count)),
       targets_of_sample_(narrow<std::size_t>(targets)) {
   if (spec.count > 1 || gradients.make.exchanged)
-    exchange_ = std::make_unique<dist::Exchange>(transport, exchanged_tensors(engine, gradients, frozen),
-                                                 gradients, spec.protocol, seed);
+    exchange_ = std::make_unique<dist::Exchange>(transport, exchanged_tensors(engine, gradients), gradients,
+                                                 spec.protocol, seed);
   for (const engine::ParameterSlot& slot : engine.slots())
     if (gradients.decay && decay(slot) > 0) decays_.emplace_back(&slot, static_cast<float>(decay(slot)));
   for (const engine::StatisticsSlot& slot : engine.statistics()) statistics_size_ += slot.values.size();
@@ -97,9 +105,6 @@ void Workers::use_weights(const quant::WeightContext& context) {
   }
   std::uint64_t size = message_.size();
   transport_.broadcast(std::as_writable_bytes(std::span(&size, 1)));
-  if (size == 0)
-    throw dist::CommonError(ExitCode::diverged,
-                            "the server's training diverged, see the message of worker 0");
   message_.resize(size);
   transport_.broadcast(message_);
   std::size_t position = 0;
@@ -113,10 +118,10 @@ void Workers::use_weights(const quant::WeightContext& context) {
   traffic_.received_in_floats += spec_.count * in_floats;
 }
 
-void Workers::end_workers() {
+void Workers::share_finite(bool finite) {
   if (spec_.protocol != dist::Protocol::parameter_server) return;
-  std::uint64_t nothing = 0;
-  transport_.broadcast(std::as_writable_bytes(std::span(&nothing, 1)));
+  transport_.broadcast(std::as_writable_bytes(std::span(&finite, 1)));
+  if (!finite && !transport_.leads()) fail_diverged();
 }
 
 void Workers::share_learned() {
@@ -170,9 +175,7 @@ std::string Workers::first_broken(std::string mine) {
 void Workers::share_validation(double& loss) {
   if (spec_.protocol != dist::Protocol::parameter_server) return;
   transport_.broadcast(std::as_writable_bytes(std::span(&loss, 1)));
-  if (std::isnan(loss) && !transport_.leads())
-    throw dist::CommonError(ExitCode::diverged,
-                            "the server's training diverged, see the message of worker 0");
+  if (std::isnan(loss) && !transport_.leads()) fail_diverged();
 }
 
 Workers::Result Workers::train(const datasets::Batch& batch, const quant::WeightContext& context,

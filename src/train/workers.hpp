@@ -32,11 +32,10 @@ class Workers {
     std::string broken;  ///< where a number was first not finite; empty if none was
   };
 
-  /// What is given must outlive it. A sample has `targets` labels. Slots for which `frozen` is true are not
-  /// exchanged. Where gradients are to hold weight decay, `decay` tells each slot's.
+  /// What is given must outlive it. A sample has `targets` labels. Gradients are exchanged that
+  /// move something. Where they are to hold weight decay, `decay` tells each slot's.
   Workers(engine::Engine& engine, dist::Transport& transport, const dist::WorkerSpec& spec,
           const quant::GradientSpec& gradients,
-          const std::function<bool(const engine::ParameterSlot&)>& frozen,
           const std::function<double(const engine::ParameterSlot&)>& decay, std::uint64_t seed,
           int targets = 1);
 
@@ -46,8 +45,8 @@ class Workers {
   bool has_latents() const { return transport_.leads() || spec_.protocol == dist::Protocol::all_reduce; }
   /// The weights of the step: Q(u), and from a server its message with them.
   void use_weights(const quant::WeightContext& context);
-  /// Tells a server's workers, in place of weights, that training cannot go on.
-  void end_workers();
+  /// Whether a server's latents are still finite, to its workers elsewhere, who leave if they are not.
+  void share_finite(bool finite);
   /// The values that quantizers took from the first worker's first images, to all.
   void share_learned();
   /// All workers' passes on `batch`, of which this process has its part, and the gradient of the step in the

@@ -182,7 +182,7 @@ TEST_CASE("activation laws: a start from data is allowed and whole, whatever the
     if (!quantizer.starts_from_data()) return;
     const std::size_t count = initial_values(quantizer).size();
     for (const ActivationStatistics& statistics : all) {
-      CAPTURE(statistics.mean_magnitude);
+      CAPTURE(statistics.mean_positive);
       CAPTURE(statistics.largest);
       const Values started = quantizer.start(statistics);
       REQUIRE(started.size() == count);

@@ -151,11 +151,11 @@ TEST_CASE("lsq: known values, with the step's gradient scaled") {
   const Values x = {-1.3F, 0.2F, 0.74F, 2.6F};
   const Values step = {0.5F};
   const auto one = make("lsq, bits: 1", {4});
-  CHECK(one->start({.mean_magnitude = 1.21, .largest = 2.6F})[0] == doctest::Approx(2.42));
+  CHECK(one->start({.mean_positive = 1.21, .largest = 2.6F})[0] == doctest::Approx(2.42));
   one->bind(step);
   CHECK(codes_of(*one, x) == Values{0, 0, 1, 1});
   const auto two = make("lsq, bits: 2", {4});
-  CHECK(two->start({.mean_magnitude = 1.21, .largest = 2.6F})[0] == doctest::Approx(2.42 / std::sqrt(3.0)));
+  CHECK(two->start({.mean_positive = 1.21, .largest = 2.6F})[0] == doctest::Approx(2.42 / std::sqrt(3.0)));
   two->bind(step);
   CHECK(codes_of(*two, x) == Values{0, 0, 1, 3});
   CHECK(two->range().high == 1.5F);
@@ -233,8 +233,8 @@ TEST_CASE("qil: known values") {
 
 TEST_CASE("qil: starts at the largest value; c and d move slower than weights") {
   const auto quantizer = make("qil");
-  CHECK(quantizer->start({.mean_magnitude = 0.8, .largest = 3}) == Values{1.5F, 1.5F});
-  CHECK(make("qil, reach: 0.5")->start({.mean_magnitude = 0.8, .largest = 3}) == Values{0.75F, 0.75F});
+  CHECK(quantizer->start({.mean_positive = 0.8, .largest = 3}) == Values{1.5F, 1.5F});
+  CHECK(make("qil, reach: 0.5")->start({.mean_positive = 0.8, .largest = 3}) == Values{0.75F, 0.75F});
   for (const auto& parameter : quantizer->learned()) CHECK(parameter.learning_rate_factor == 0.01);
   for (const auto& parameter : make("qil, interval_rate: 0.5")->learned())
     CHECK(parameter.learning_rate_factor == 0.5);

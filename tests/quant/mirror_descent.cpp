@@ -63,6 +63,12 @@ struct Training {
   }
 };
 
+Values final_of(Training& training) {
+  Values w(training.w.size());
+  training.method->final(training.u, training.context, w);
+  return w;
+}
+
 double used_weight(const std::string& spec, float u) {
   return static_cast<double>(Training(spec, {u}).used()[0]);
 }
@@ -324,9 +330,52 @@ TEST_CASE("all start at tanh of beta times binary initial weights") {
     CHECK(used_weight(name, 0.7F) == doctest::Approx(std::tanh(0.7)).epsilon(1e-6));
     CHECK(used_weight(name + ", beta_start: 2", 0.7F) == doctest::Approx(std::tanh(1.4)).epsilon(1e-6));
   }
-  const double e = std::exp(0.7);
+  // Ternary: exp(-(0.7 - q)^2 / 2) for the level q.
+  const double below = std::exp(-1.445), middle = std::exp(-0.245), above = std::exp(-0.045);
   CHECK(used_weight("pmf, levels: ternary", 0.7F) ==
-        doctest::Approx((e - 1 / e) / (e + 1 + 1 / e)).epsilon(1e-6));
+        doctest::Approx((above - below) / (above + middle + below)).epsilon(1e-6));
+}
+
+TEST_CASE(
+    "ternary levels: the nearest is final at the start, and after steps straight through, as md_tanh_s") {
+  const Values w = {-2, -0.6F, -0.4F, 0, 0.3F, 0.49F, 0.51F, 1};
+  for (const std::string name : {"pmf", "pmf, projection: argmax", "md_softmax", "md_softmax_s"}) {
+    CAPTURE(name);
+    Training training(name + ", levels: ternary", w);
+    CHECK(final_of(training) == Values{-1, -1, 0, 0, 0, 0, 1, 1});
+  }
+  Training dual("md_softmax_s, levels: ternary", w), shifted("md_tanh_s, levels: ternary", w);
+  const Values g = {1, 3, -4, 6, 2, -0.5F, 0.5F, 8};
+  for (Training* training : {&dual, &shifted})
+    training->step(0.1F, [&](std::size_t i, float) { return g[i]; });
+  CHECK(final_of(dual) == Values{-1, -1, 0, -1, 0, 1, 0, 0});
+  CHECK(final_of(dual) == final_of(shifted));
+}
+
+TEST_CASE("what is carried to a next stage starts there what there was") {
+  const Values w = {-1.5F, -0.3F, 0.2F, 0.9F};
+  const auto restarted = [&](const std::string& keys) {
+    Training before(keys, w), after(keys, w);
+    const Values g = {0.5F, -1, 0.25F, 2};
+    for (int step = 0; step < 5; ++step) before.step(0.1F, [&](std::size_t i, float) { return g[i]; });
+    Values carried(w.size());
+    before.method->carried(before.u, before.context, carried);
+    after.method->initialize(carried, after.u);
+    return std::pair(std::move(before), std::move(after));
+  };
+  // Dual forms keep their latents, primal ones, which anneal, their weights.
+  for (const std::string name : {"md_softmax_s", "md_tanh_s", "gd_tanh", "pmf, projection: argmax",
+                                 "md_softmax_s, levels: ternary", "md_tanh_s, levels: ternary"}) {
+    CAPTURE(name);
+    const auto [before, after] = restarted(name + ", beta_growth: 2, beta_interval: 1");
+    for (std::size_t i = 0; i < after.u.size(); ++i) CHECK(after.u[i] == doctest::Approx(before.u[i]));
+  }
+  for (const std::string name : {"md_tanh", "md_softmax", "md_tanh, beta_start: 3"}) {
+    CAPTURE(name);
+    auto [before, after] = restarted(name + ", beta_growth: 2, beta_interval: 1");
+    const Values kept = before.used(), started = after.used();
+    for (std::size_t i = 0; i < kept.size(); ++i) CHECK(started[i] == doctest::Approx(kept[i]).epsilon(1e-5));
+  }
 }
 
 TEST_CASE("pmf: the exact Jacobians are the derivatives of the weight") {
@@ -375,7 +424,7 @@ TEST_CASE("pmf: argmax is straight through, md_softmax too") {
     Training training(spec, {0.4F, -2});
     CHECK(training.pulled({2, 3}) == Values{-2, 0, 2, -3, 0, 3});
   }
-  Training training("pmf, levels: ternary, projection: argmax", {0.4F, -2, 0});
+  Training training("pmf, levels: ternary, projection: argmax", {0.6F, -2, 0.4F});
   CHECK(training.used() == Values{1, -1, 0});
 }
 

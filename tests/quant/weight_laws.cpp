@@ -1,4 +1,5 @@
-// Laws that hold for every registered weight method, on a convolution's and a linear layer's tensor.
+// Laws that hold for every registered weight method, on the tensors of a convolution, a linear layer and a
+// bias.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -106,7 +107,7 @@ float largest(std::span<const float> values) {
 template <class Check>
 void for_each_method(Check check) {
   for (const std::string& name : method_specs()) {
-    for (const Shape& shape : {Shape{8, 4, 3, 3}, Shape{10, 33}}) {
+    for (const Shape& shape : {Shape{8, 4, 3, 3}, Shape{10, 33}, Shape{24}}) {
       CAPTURE(name);
       CAPTURE(to_string(shape));
       check(name, shape, random_weights(element_count(shape), 7));

@@ -39,10 +39,10 @@ TEST_CASE("history rows are appended and replaced") {
 
 TEST_CASE("temporary files of a killed program are removed, others stay") {
   const testing::TemporaryFolder place;
-  const Folder folder(place / "run", false);
-  std::ofstream(folder / "checkpoint.safetensors.12-3.tmp") << "half";
-  std::ofstream(folder / "notes.txt") << "mine";
-  folder.remove_temporaries();
+  std::filesystem::create_directory(place / "run");
+  std::ofstream(place / "run/checkpoint.safetensors.12-3.tmp") << "half";
+  std::ofstream(place / "run/notes.txt") << "mine";
+  const Folder folder(place / "run", true);
   CHECK_FALSE(std::filesystem::exists(folder / "checkpoint.safetensors.12-3.tmp"));
   CHECK(std::filesystem::exists(folder / "notes.txt"));
 }

@@ -76,7 +76,7 @@ TEST_CASE("QIL: float weights start the intervals, and a stage of fewer bits goe
   const Experiment in_floats(kSmall);
   Trainer plain(in_floats.stage(1), in_floats.loaded.dataset);
   plain.run_epoch(go_on);
-  const std::vector<NamedTensor> warm = latent_tensors(plain.engine());
+  const std::vector<NamedTensor> warm = carried_tensors(plain.engine());
 
   const Experiment four = qil(4);
   Trainer first(four.stage(1), four.loaded.dataset);
@@ -93,7 +93,7 @@ TEST_CASE("QIL: float weights start the intervals, and a stage of fewer bits goe
 
   const Experiment three = qil(3);
   Trainer second(three.stage(1), three.loaded.dataset);
-  second.start_from(latent_tensors(first.engine()), "the stage before");
+  second.start_from(carried_tensors(first.engine()), "the stage before");
   CHECK(learned_values(second) == carried);
   Trainer fresh(three.stage(1), three.loaded.dataset);
   fresh.start_from(warm, "the float net");
@@ -106,6 +106,68 @@ TEST_CASE("QIL: float weights start the intervals, and a stage of fewer bits goe
     CHECK(std::abs(learned_values(second).at(name)[0] - values[0]) <= 1e-3f);
     if (name.find("act") != name.npos)
       CHECK(std::abs(learned_values(fresh).at(name)[0] - before.at(name)[0]) > 0.1f);
+  }
+}
+
+TEST_CASE("steps and levels start anew with other bits or another quantizer, and are kept with the same") {
+  const auto with = [](const std::string& weights, const std::string& activations) {
+    return Experiment(Words{"weights={" + weights + "}", "activations={" + activations + "}"} + kSmall);
+  };
+  const std::string relu = "quantizer: quantized_relu, alpha: learned, bits: ";
+  const Experiment four = with("method: lsq, bits: 4", relu + "4");
+  Trainer first(four.stage(1), four.loaded.dataset);
+  first.run_epoch(go_on);
+  const auto kept = learned_values(first);
+  const std::vector<NamedTensor> carried = first.carried();
+  std::vector<NamedTensor> weights = carried;
+  std::erase_if(weights, [](const NamedTensor& tensor) { return tensor.name.ends_with("/4bit"); });
+  CHECK(weights.size() + kept.size() == carried.size());
+  const auto started = [](const Experiment& experiment, const std::vector<NamedTensor>& tensors) {
+    Trainer second(experiment.stage(1), experiment.loaded.dataset);
+    second.start_from(tensors, "the stage before");
+    return learned_values(second);
+  };
+  CHECK(started(four, carried) == kept);
+  CHECK(started(four, weights) != kept);
+  for (const Experiment& other :
+       {with("method: lsq, bits: 2", relu + "2"), with("method: twn", "quantizer: pact, bits: 4")})
+    CHECK(started(other, carried) == started(other, weights));
+}
+
+TEST_CASE("a stage goes on from the latents of the one before, and so it does from that one's checkpoint") {
+  const auto loss = [](const std::string& method, bool resumed) {
+    const Experiment experiment(Words{"weights={method: " + method + "}"} + kSgd);
+    Trainer first(experiment.stage(1), experiment.loaded.dataset);
+    first.run_epoch(go_on);
+    Trainer again(experiment.stage(1), experiment.loaded.dataset);
+    if (resumed) again.restore({.tensors = first.save(), .metadata = {}});
+    Trainer second(experiment.stage(1), experiment.loaded.dataset);
+    second.start_from((resumed ? again : first).carried(), "the stage before");
+    return second.run_epoch(go_on)->train_loss;
+  };
+  for (const std::string method : {"md_softmax_s", "md_softmax", "pmf", "pmf, levels: ternary"}) {
+    CAPTURE(method);
+    CHECK(loss(method, true) == loss(method, false));
+  }
+  CHECK(loss("md_softmax_s", false) == doctest::Approx(loss("md_tanh_s", false)).epsilon(1e-4));
+  CHECK(loss("md_softmax", false) == doctest::Approx(loss("md_tanh", false)).epsilon(1e-4));
+}
+
+TEST_CASE("frozen weights stay as they are, whatever their method settles") {
+  for (const quant::WeightEntry& entry : quant::weight_methods()) {
+    CAPTURE(entry.name);
+    const Experiment experiment(Words{fmt::format("weights={{method: {}}}", entry.name)} + kAdam);
+    Stage stage = experiment.stage(1);
+    stage.options.frozen = [](const auto& slot) { return slot.kind == engine::ParameterSlot::Kind::weight; };
+    Trainer trainer(std::move(stage), experiment.loaded.dataset);
+    engine::Engine& engine = trainer.engine();
+    const std::vector<float> before(engine.latents().begin(), engine.latents().end());
+    trainer.run_epoch(go_on);
+    for (const engine::ParameterSlot& slot : engine.slots())
+      if (slot.frozen)
+        CHECK_MESSAGE(std::ranges::equal(engine.latents().subspan(slot.offset, slot.size),
+                                         std::span(before).subspan(slot.offset, slot.size)),
+                      slot.name);
   }
 }
 

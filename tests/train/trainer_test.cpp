@@ -116,16 +116,16 @@ TEST_CASE("weights are carried by name, and misfits are listed") {
   const Experiment experiment;
   Trainer source(experiment.stage(1), experiment.loaded.dataset);
   source.run_epoch(go_on);
-  const std::vector<NamedTensor> tensors = latent_tensors(source.engine());
+  const std::vector<NamedTensor> tensors = carried_tensors(source.engine());
   Trainer target(experiment.stage(1), experiment.loaded.dataset);
   target.start_from(tensors, "the file");
-  CHECK(same_bytes(latent_tensors(target.engine()), tensors));
+  CHECK(same_bytes(carried_tensors(target.engine()), tensors));
   const Experiment larger(kQuantized + kSgd + Words{"model.widths=[24, 8]"});
   Trainer other(larger.stage(1), larger.loaded.dataset);
   CHECK_THROWS_WITH_AS(other.start_from(tensors, "the file"),
                        doctest::Contains("fc3.weight, fc3.bias, bn2.running_mean"), Error);
   CHECK_THROWS_WITH_AS(other.start_from(tensors, "the file"), doctest::Contains("fc2.weight (is"), Error);
-  CHECK_THROWS_WITH_AS(target.start_from(latent_tensors(other.engine()), "the file"),
+  CHECK_THROWS_WITH_AS(target.start_from(carried_tensors(other.engine()), "the file"),
                        doctest::Contains("not in this model: bn2.beta"), Error);
 }
 

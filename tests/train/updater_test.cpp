@@ -15,7 +15,7 @@ using Kind = engine::ParameterSlot::Kind;
 
 /// A small net with a learned quantizer, and an optimizer.
 struct Net {
-  explicit Net(const std::vector<std::string>& keys) {
+  explicit Net(const std::vector<std::string>& keys, const Choice& frozen = {}) {
     std::vector<std::string> words = {"model.name=mlp",
                                       "model.widths=[8]",
                                       "activations.quantizer=quantized_relu",
@@ -32,9 +32,9 @@ struct Net {
     engine::Quantization quantization;
     quantization.activations = activations.make;
     quantization.ste = activations.make_ste;
-    engine =
-        std::make_unique<engine::Engine>(graph, quantization, engine::Loss{},
-                                         engine::Options{.threads = 1, .shard = 4, .batch = 4, .seed = 1});
+    engine = std::make_unique<engine::Engine>(
+        graph, quantization, engine::Loss{},
+        engine::Options{.threads = 1, .shard = 4, .batch = 4, .seed = 1, .frozen = frozen});
   }
   model::ModelSpec model;
   model::Graph graph;
@@ -67,7 +67,7 @@ TEST_CASE(
   std::ranges::fill(engine.latents(), 1.0f);
   std::ranges::fill(engine.gradients(), 8.0f);
   const Choice first = [](const auto& slot) { return slot.name == "fc1.weight"; };
-  Updater first_only(engine, optimizer, {}, first);
+  Updater first_only(engine, optimizer, first);
   first_only.step(0.25, 0);
   for (const engine::ParameterSlot& slot : engine.slots()) {
     const bool decays = slot.name == "fc1.weight";
@@ -77,22 +77,25 @@ TEST_CASE(
       CHECK_MESSAGE(u == expected, slot.name);
   }
 
-  std::ranges::fill(engine.latents(), 1.0f);
-  Updater quantizers_only(engine, optimizer, [](const auto& slot) { return slot.kind != Kind::learned; });
+  Net frozen({"o.weight_decay=0.5"}, [](const auto& slot) { return slot.kind != Kind::learned; });
+  std::ranges::fill(frozen.engine->latents(), 1.0f);
+  std::ranges::fill(frozen.engine->gradients(), 8.0f);
+  Updater quantizers_only(*frozen.engine, optimizer);
   quantizers_only.step(0.25, 0);
-  for (const engine::ParameterSlot& slot : engine.slots())
-    for (const float u : engine.latents().subspan(slot.offset, slot.size))
+  for (const engine::ParameterSlot& slot : frozen.engine->slots())
+    for (const float u : frozen.engine->latents().subspan(slot.offset, slot.size))
       CHECK_MESSAGE(u == (slot.kind == Kind::learned ? 0.75f : 1.0f), slot.name);
 }
 
 TEST_CASE("clipping takes what the optimizer moves, limits of learned values first, decay after") {
-  Net net({"o.momentum=0", "o.clip_norm=3", "o.clip_value=4", "o.weight_decay=0.5"});
-  engine::Engine& engine = *net.engine;
   const auto is_frozen = [](const engine::ParameterSlot& slot) { return slot.name == "fc2.weight"; };
   for (const bool frozen : {false, true}) {
+    Net net({"o.momentum=0", "o.clip_norm=3", "o.clip_value=4", "o.weight_decay=0.5"},
+            frozen ? Choice(is_frozen) : Choice());
+    engine::Engine& engine = *net.engine;
     std::ranges::fill(engine.latents(), 1.0f);
     std::ranges::fill(engine.gradients(), 8.0f);
-    Updater updater(engine, net.optimizer, frozen ? Choice(is_frozen) : Choice());
+    Updater updater(engine, net.optimizer);
     updater.step(0.25, 0);
     double squares = 0;  // of 4 where cut, 2 at the limit of learned values
     for (const engine::ParameterSlot& slot : engine.slots())

@@ -122,10 +122,21 @@ TEST_CASE("averages go through the quantizer, running statistics stay those of t
         CHECK(tensor.bytes == other.bytes);
 }
 
+TEST_CASE("averages over a freeze: the final weights are quantized none the less") {
+  Experiment experiment(kAdam + Words{"weights={method: prox_quant, rate: 0.01, freeze_epoch: 1}"});
+  experiment.average_decay = 0.99;
+  Trained trained(experiment);
+  trained.trainer.finalize();
+  const engine::Engine& engine = trained.trainer.engine();
+  for (const engine::ParameterSlot& slot : engine.slots())
+    if (slot.method != nullptr)
+      for (const float w : engine.used(slot)) REQUIRE(std::abs(w) == 1);
+}
+
 TEST_CASE("averages: without steps they are the start, loaded or drawn") {
   Experiment experiment(kFloat + kAdam);
   Trained source(experiment);
-  const std::vector<NamedTensor> weights = latent_tensors(source.trainer.engine());
+  const std::vector<NamedTensor> weights = carried_tensors(source.trainer.engine());
   Trainer plain(experiment.stage(), experiment.loaded.dataset);
   experiment.average_decay = 0.9;
   Trainer averaged(experiment.stage(), experiment.loaded.dataset);

@@ -92,6 +92,35 @@ TEST_CASE(
   CHECK(first[1].val_loss != two[1].val_loss);
 }
 
+TEST_CASE("frozen weights: what their quantizers learn is of all workers' gradients, whatever their count") {
+  for (const Words& protocol : {Words{}, kServer}) {
+    std::map<std::string, std::vector<float>> of_one;
+    for (const int count : {1, 2, 4}) {
+      const Experiment experiment(
+          kSgd + (count == 1 ? Words{} : protocol + with_workers(count)) +
+          Words{"model.batch_norm=false", "weights={method: qil, interval_rate: 1, gamma: fixed}"});
+      Stage stage = experiment.stage(1);
+      stage.options.frozen = [](const auto& slot) {
+        return slot.kind == engine::ParameterSlot::Kind::weight;
+      };
+      Trainer trainer(std::move(stage), experiment.loaded.dataset);
+      engine::Engine& engine = trainer.engine();
+      const std::vector<float> before(engine.latents().begin(), engine.latents().end());
+      trainer.run_epoch(go_on);
+      for (const engine::ParameterSlot& slot : engine.slots()) {
+        const std::span<float> u = engine.latents().subspan(slot.offset, slot.size);
+        const bool moved = !std::ranges::equal(u, std::span(before).subspan(slot.offset, slot.size));
+        CHECK_MESSAGE(moved == (slot.kind != engine::ParameterSlot::Kind::weight), slot.name);
+        if (slot.kind != engine::ParameterSlot::Kind::learned) continue;
+        if (count == 1)
+          of_one[slot.name].assign(u.begin(), u.end());
+        else
+          CHECK_MESSAGE(u[0] == doctest::Approx(of_one[slot.name][0]).epsilon(1e-4), slot.name);
+      }
+    }
+  }
+}
+
 TEST_CASE("the learning rate grows with the workers when asked to, batches too") {
   const auto rate = [](const char* rule) {
     return train(kSgd + with_workers(4) + Words{fmt::format("workers.learning_rate={}", rule)}, 1)[0]

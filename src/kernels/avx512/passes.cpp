@@ -135,7 +135,7 @@ void store_codes(const Integers<kCount>& x, __m512i tops, unsigned char* codes, 
 
 void code_pass(const CodePass& pass, size_t pixels, size_t lanes) {
   const Ceiling ceiling(pass.step, pass.top);
-  const __m512i tops = _mm512_set1_epi8(static_cast<char>(pass.top));
+  const __m512i tops = _mm512_set1_epi8(static_cast<char>(static_cast<int>(pass.top)));
   for (size_t l = 0; l < lanes; l += kWidth) {
     const Maps maps(pass.z, pass.r, l);
     for_each_pixels(
@@ -154,7 +154,7 @@ void code_pass(const CodePass& pass, size_t pixels, size_t lanes) {
 }
 
 void folded_pass(const FoldedPass& pass, size_t pixels, size_t lanes) {
-  const __m512i tops = _mm512_set1_epi8(static_cast<char>(pass.top));
+  const __m512i tops = _mm512_set1_epi8(static_cast<char>(static_cast<int>(pass.top)));
   const __m512 top = _mm512_set1_ps(pass.top);
   for (size_t l = 0; l < lanes; l += kWidth) {
     const __m512 slopes = _mm512_loadu_ps(pass.slopes + l), offsets = _mm512_loadu_ps(pass.offsets + l);

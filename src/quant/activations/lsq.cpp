@@ -6,11 +6,12 @@
 //           round(x / s) - x / s   0 < x / s < Q_P
 //           Q_P                    x / s >= Q_P
 //   gs = 1 / sqrt(N Q_P) sum_i gy_i dy_i/ds    N: values of the layer for one image
-//   s starts at 2 mean |x| / sqrt(Q_P), over the first batch; kept at 0.0001 or above
+//   s starts at 2 mean max(x, 0) / sqrt(Q_P), over the first batch; kept at 0.0001 or above
 // x / s is computed as x (1 / s), which may differ in the last digit.
 //
-// x is what enters the layer, negative values included, as no ReLU stands before. The paper's dy/dx is 1 for
-// 0 < x / s < Q_P: ste clipped_relu, which also has x = Q_P s.
+// x is what enters the layer, negative values included, as no ReLU stands before; in the paper one does, so
+// that its mean |x| is that of max(x, 0). The paper's dy/dx is 1 for 0 < x / s < Q_P: ste clipped_relu, which
+// also has x = Q_P s.
 #include <algorithm>
 #include <cmath>
 
@@ -23,13 +24,14 @@ namespace qtrain::quant::activations {
 namespace {
 
 constexpr float kLowestStep = 1e-4F;
-constexpr double kMeanMagnitude = 0.7978845608;  // of N(0, 1)
+constexpr double kMeanOfNormal = 0.3989422804;  // of max(x, 0), x of N(0, 1)
 
 class Lsq final : public ActivationQuantizer {
  public:
   Lsq(int bits, const ActivationTensor& tensor)
-      : top_((1 << bits) - 1),
-        initial_(step_for(kMeanMagnitude)),
+      : bits_(bits),
+        top_((1 << bits) - 1),
+        initial_(step_for(kMeanOfNormal)),
         gradient_scale_(1 / std::sqrt(static_cast<double>(element_count(tensor.shape)) * top_)) {}
 
   void forward(std::span<const float> x, std::span<float> codes) const override {
@@ -43,7 +45,7 @@ class Lsq final : public ActivationQuantizer {
   int highest_code() const override { return top_; }
 
   std::vector<LearnedParameter> learned() const override {
-    return {{.name = "step", .initial = {initial_}, .low = kLowestStep}};
+    return {{.name = "step", .unit = unit_of(bits_), .initial = {initial_}, .low = kLowestStep}};
   }
   void bind(std::span<const float> values) override {
     QTRAIN_CHECK(values.size() == 1, "a step bound to {} values", values.size());
@@ -51,7 +53,7 @@ class Lsq final : public ActivationQuantizer {
   }
   bool starts_from_data() const override { return true; }
   std::vector<float> start(const ActivationStatistics& statistics) const override {
-    return {step_for(statistics.mean_magnitude)};
+    return {step_for(statistics.mean_positive)};
   }
   void learned_gradient(std::span<const float> x, std::span<const float> gy,
                         std::span<double> gradients) const override {
@@ -66,11 +68,11 @@ class Lsq final : public ActivationQuantizer {
   }
 
  private:
-  float step_for(double mean_magnitude) const {
-    return std::max(static_cast<float>(2 * mean_magnitude / std::sqrt(top_)), kLowestStep);
+  float step_for(double mean_positive) const {
+    return std::max(static_cast<float>(2 * mean_positive / std::sqrt(top_)), kLowestStep);
   }
 
-  int top_;
+  int bits_, top_;
   float initial_;
   double gradient_scale_;
   const float* bound_ = nullptr;

@@ -79,6 +79,7 @@ class QuantizedRelu final : public ActivationQuantizer {
   std::vector<LearnedParameter> learned() const override {
     if (options_.alpha == "fixed") return {};
     return {{.name = "alpha",
+             .unit = unit_of(options_.bits),
              .initial = {initial_},
              .learning_rate_factor = options_.alpha_rate,
              .gradient_limit = 1 / options_.alpha_rate,  // the clamp to +-1 comes after the factor

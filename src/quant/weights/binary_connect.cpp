@@ -8,7 +8,8 @@
 //   u  = min(max(u, -1), 1)        after each step
 //
 // scale_updates: true multiplies each update of u by 1 / sqrt(1.5 / (fan_in + fan_out)) before the clip, as
-// the authors' code does; Algorithm 1 does not. A fan counts the channels times the places in the window.
+// the authors' code does; Algorithm 1 does not. A fan counts the channels times the places in the window;
+// biases keep their updates.
 #include <algorithm>
 #include <cmath>
 
@@ -22,7 +23,8 @@ namespace {
 /// The factor on updates for weights of this shape.
 float update_scale(const WeightTensor& tensor) {
   const auto outputs = static_cast<double>(tensor.shape.at(0));
-  const auto inputs = static_cast<double>(tensor.shape.at(1));
+  if (tensor.shape.size() == 1) return 1;
+  const auto inputs = static_cast<double>(tensor.inputs());
   const double window = static_cast<double>(element_count(tensor.shape)) / (outputs * inputs);
   return static_cast<float>(1 / std::sqrt(1.5 / (window * (inputs + outputs))));
 }

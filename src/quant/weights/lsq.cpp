@@ -5,7 +5,7 @@
 //   gu = gw if -QN < u / s < QP, else 0
 //   dw/ds = round(u / s) - u / s if -QN < u / s < QP;  -QN if u / s <= -QN;  QP if u / s >= QP
 //   gs = sum_i gw_i dw_i/ds / sqrt(N QP)   N weights
-//   s starts at 2 mean |u| / sqrt(QP) and is kept >= 1e-8
+//   s starts at 2 mean |u| / sqrt(QP) and is kept >= 1e-8; the mean of zeros (biases) counts as 1
 //
 // 1 bit, of which the paper does not speak: w = s sign(u), QN = QP = 1, sign(u) in place of round(u / s), s
 // starts at mean |u|; sign(0) = sign(-0) = +1.
@@ -31,7 +31,7 @@ class Lsq final : public WeightMethod {
 
   void initialize(std::span<const float> w, std::span<float> u) override {
     WeightMethod::initialize(w, u);
-    const double mean = mean_magnitude(w);
+    const double magnitude = mean_magnitude(w), mean = magnitude > 0 ? magnitude : 1;
     const double start = bits_ == 1 ? mean : 2 * mean / std::sqrt(static_cast<double>(high_));
     step_[0] = std::max(static_cast<float>(start), kLowestStep);
   }
@@ -65,7 +65,11 @@ class Lsq final : public WeightMethod {
   int bits() const override { return bits_; }
 
   std::vector<LearnedParameter> learned() const override {
-    return {{.name = "s", .initial = {1}, .learning_rate_factor = step_rate_, .low = kLowestStep}};
+    return {{.name = "s",
+             .unit = unit_of(bits_),
+             .initial = {1},
+             .learning_rate_factor = step_rate_,
+             .low = kLowestStep}};
   }
   void bind(std::span<float> values, std::span<float> gradients) override {
     QTRAIN_CHECK(values.size() == 1 && gradients.size() == 1, "s bound to {} values", values.size());

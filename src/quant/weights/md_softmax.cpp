@@ -11,10 +11,10 @@
 //   t_l = log(u_l) / beta + any constant      u = softmax(beta t)      gt_l = q_l gw
 //   after step k: t = beta(k) / beta(k + 1) t
 // the same iteration, for the rescaling keeps u while beta changes (md_softmax_s keeps t). final: the q_l of
-// the largest t_l; a tie goes to 0, then to +1. The shares start at softmax(beta_start q_l w0), w0 the
-// initial weight: binary weights start at tanh(beta_start w0), and levels given as initial weights are final
-// weights. (The authors' code starts from the softmax of random numbers.) rho and I default to the authors'
-// code's values for ResNet-18 on CIFAR-10.
+// the largest t_l; a tie goes to 0, then to +1. t_l starts at q_l w0, w0 the initial
+// weight, so that binary weights start at tanh(beta_start w0); of ternary levels at q_l w0 - q_l^2 / 2, so
+// that level 0 can win (as in md_softmax_s). (The authors' code starts from the softmax of random numbers.)
+// rho and I default to the authors' code's values for ResNet-18 on CIFAR-10.
 #include "quant/simplex.hpp"
 
 namespace qtrain::quant::weights {
@@ -26,6 +26,10 @@ class MdSoftmax final : public SimplexMethod {
 
   void settled(std::span<float> t, const WeightContext& context) override {
     annealing_.keep_projection(t, context.step);
+  }
+  void carried(std::span<const float> t, const WeightContext& context, std::span<float> w) const override {
+    SimplexMethod::carried(t, context, w);
+    annealing_.restart(w, context.step);
   }
 };
 

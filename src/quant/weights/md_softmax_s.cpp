@@ -8,8 +8,10 @@
 //   beta(k) = min(beta_start rho^ceil(k / I), beta_limit) at step k = 0, 1, ...
 //   levels: binary q = -1, 1 (then md_tanh_s with u = (t_2 - t_1) / 2); ternary q = -1, 0, 1
 //
-// t_l starts at q_l times the initial weight w0: binary weights start at tanh(beta_start w0), and levels
-// given as initial weights are final weights. (The authors' code draws each t_l at random.) The exponent is
+// t_l starts at q_l w0 of the initial weight w0, so that binary weights start at tanh(beta_start w0); of
+// ternary levels at q_l w0 - q_l^2 / 2, so that the level nearest to w0 is final, as in md_tanh_s: gt moves
+// the outer two against each other alone, and from q_l w0 level 0 could never win. (The authors' code draws
+// each t_l at random.) The exponent is
 // taken of t_l - max t, so any t and beta up to 1e35 are safe. rho and I default to the authors' code's
 // values for ResNet-18 on CIFAR-10.
 #include "quant/simplex.hpp"

@@ -24,6 +24,10 @@ class MdTanh final : public TanhProjection {
   void settled(std::span<float> u, const WeightContext& context) override {
     annealing_.keep_projection(u, context.step);
   }
+  void carried(std::span<const float> u, const WeightContext& context, std::span<float> w) const override {
+    TanhProjection::carried(u, context, w);
+    annealing_.restart(w, context.step);
+  }
 };
 
 }  // namespace

@@ -69,10 +69,10 @@ class ProxQuant final : public WeightMethod {
     if (frozen(context, context.step + 1)) prox_.quantize(u, u);
   }
   void final(std::span<const float> u, const WeightContext& context, std::span<float> w) override {
-    if (frozen(context, context.step))
+    if (frozen(context, context.step) && prox_.is_quantized(u))
       std::ranges::copy(u, w.begin());
     else
-      prox_.quantize(u, w);
+      prox_.quantize(u, w);  // before the freeze, and of an average over it
   }
   std::size_t scale_count() const override { return prox_.groups(); }
   int bits() const override { return prox_.bits(); }

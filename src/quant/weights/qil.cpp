@@ -11,9 +11,10 @@
 // and all four are 0 outside it. Gradients of c, d, gamma are summed over the tensor.
 //
 // w has no scale (it lies in [-1, 1]), so a batch norm should follow. sign(0) = sign(-0) = +1: where c < d an
-// exact 0 is a small positive weight. Choices of this file, not of the paper: c = d = reach * max |u| / 2 and
-// gamma = 1 at the start; d >= 1e-5 and gamma >= 0.1 after each step; t >= 1e-6 in k; the learning rate of
-// the three is times interval_rate; gamma learned from 2 bits on, as Algorithm 1 updates it, or fixed at 1.
+// exact 0 is a small positive weight. Choices of this file, not of the paper: c = d = reach * max |u| / 2
+// (the largest of zeros, biases, counts as 1) and gamma = 1 at the start; d >= 1e-5 and gamma >= 0.1 after
+// each step; t >= 1e-6 in k; the learning rate of the three is times interval_rate; gamma learned from 2 bits
+// on, as Algorithm 1 updates it, or fixed at 1.
 #include <algorithm>
 #include <cmath>
 
@@ -55,6 +56,7 @@ class Qil final : public WeightMethod {
     WeightMethod::initialize(w, u);
     float largest = 0;
     for (const float value : w) largest = std::max(largest, std::abs(value));
+    if (largest == 0) largest = 1;
     values_[0] = values_[1] = std::max(static_cast<float>(0.5 * reach_) * largest, kLowestHalfWidth);
     if (learns_gamma_) values_[2] = 1;
   }

@@ -12,9 +12,9 @@
 //   released   (1 - 1/c) n times that of `paper`; the authors' code has 1e9 as a further factor with Adam,
 //              which its steps do not depend on and which is left out here
 //
-// With one input channel centring would leave nothing: it is left out, and so is its factor 1 - 1/c (the
-// paper keeps the first layer in float). sign(0) = sign(-0) = +1; weights that are all 0 have alpha = 0 and
-// stay 0.
+// With one input channel, and of biases, centring would leave nothing: it is left out, and so is its factor
+// 1 - 1/c (the paper keeps the first layer in float). Biases of a layer share one alpha. sign(0) = sign(-0) =
+// +1; weights that are all 0 have alpha = 0 and stay 0.
 #include <algorithm>
 
 #include "quant/scaled_sign.hpp"
@@ -25,8 +25,7 @@ namespace {
 class Xnor final : public ScaledSignMethod {
  public:
   Xnor(const WeightTensor& tensor, ScaledSignGradient gradient, bool released)
-      : ScaledSignMethod(WeightGroups(tensor, "channel"), gradient),
-        channels_(static_cast<std::size_t>(tensor.shape.at(1))) {
+      : ScaledSignMethod(WeightGroups(tensor, "channel"), gradient), channels_(tensor.inputs()) {
     const auto c = static_cast<double>(channels_);
     const double centring = channels_ > 1 ? 1 - 1 / c : 1;
     if (released) factor_ = static_cast<float>(centring * static_cast<double>(groups_.size));
