@@ -16,7 +16,9 @@ void add_eval(CLI::App& app, Action& action) {
       ->type_name("FILE [path=value ...]");
   verb->add_option("--low-bit", request->low_bit, "execution path of quantized layers, as engine.low_bit")
       ->type_name("PATH");
-  verb->add_option("--batch", request->batch, "images, or lanes of a text, a batch (default: as in training)")
+  verb->add_option("--batch", request->batch,
+                   "images a batch (default: as in training); of a text the lanes it is read in, which "
+                   "changes its numbers")
       ->type_name("N")
       ->check(CLI::Range(1, 65536));
   verb->add_flag("--json", request->json, "print JSON");

@@ -19,8 +19,7 @@ void add_run(CLI::App& app, Action& action) {
       ->type_name("DIR");
   app.add_flag("--resume", request->resume,
                "continue from the folder's checkpoint, or start when there is none");
-  app.add_flag("--skip-done", request->skip_done,
-               "leave with success when the folder holds the finished run");
+  app.add_flag("--skip-done", request->skip_done, "pass over a run that the folder holds finished");
   app.add_flag("--dry-run", *only_show, "print layers, memory and estimated time, train nothing");
   app.add_flag("--quiet", request->quiet, "print only the path of metrics.json");
   app.final_callback([&app, &action, request, words, only_show] {

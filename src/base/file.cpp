@@ -105,7 +105,7 @@ void write_whole(const fs::path& path, std::string_view text) {
 std::string read_whole(const fs::path& path) {
   const auto fail_read = [&path] {
     const int error = errno;
-    fail(ExitCode::failed, "cannot read {}: {}; check that it is a file that exists and may be read",
+    fail(ExitCode::data, "cannot read {}: {}; check that it is a file that exists and may be read",
          path.string(), reason(error));
   };
   const Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

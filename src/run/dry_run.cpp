@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <string>
@@ -57,22 +58,24 @@ void print_layers(const engine::Engine& engine) {
   fmt::print("{:<28} {:<20} {:>14} {:>12} {:>14}\n", "total", "", "", parameters, macs);
 }
 
-void print_stage(const StageSpec& stage, std::int64_t seed) {
+/// Returns the seconds that its training is to take.
+double print_stage(const StageSpec& stage, std::int64_t seed) {
   const train::Stage setup = training_stage(stage, seed);
   engine::Engine engine(stage.graph, setup.quantization, setup.loss, setup.options);
   print_layers(engine);
   const datasets::Entry& entry = *datasets::find(stage.dataset.name);
-  const int steps = stage.dataset.steps_per_epoch(entry);
+  const int steps = stage.loader.steps_per_epoch(entry), batch = stage.loader.batch_size;
   const char* samples = entry.text ? "sequences" : "images";
-  const double seconds = time_step(engine, stage.graph, stage.dataset.batch_size);
+  // Workers of one process take turns.
+  const double seconds = time_step(engine, stage.graph, setup.options.batch) * stage.workers.count;
   fmt::print("\nthreads {}, shard {} {}, memory of the engine {:.1f} MB\n", engine.threads(),
              stage.engine.shard, samples, static_cast<double>(engine.memory_bytes()) / 1e6);
   fmt::print(
       "one step of {} {} {:.1f} ms ({:.0f} {}/s); an epoch of {} steps about {}, {} epochs about "
       "{}\n",
-      stage.dataset.batch_size, samples, 1000 * seconds, stage.dataset.batch_size / seconds, samples, steps,
-      duration_text(steps * seconds), stage.train.epochs,
-      duration_text(steps * seconds * stage.train.epochs));
+      batch, samples, 1000 * seconds, batch / seconds, samples, steps, duration_text(steps * seconds),
+      stage.train.epochs, duration_text(steps * seconds * stage.train.epochs));
+  return steps * seconds * stage.train.epochs;
 }
 
 }  // namespace
@@ -81,11 +84,16 @@ void dry_run(const Request& request) {
   spec::Document document = spec::Document::load(request.spec, request.overrides);
   const ExperimentSpec experiment = read_experiment(document);
   if (experiment.lab) return print_lab(experiment);
-  for (std::size_t i = 0; i < experiment.stages.size(); ++i) {
-    if (experiment.stages.size() > 1)
-      fmt::print("{}stage {} of {}\n", i > 0 ? "\n" : "", i + 1, experiment.stages.size());
-    print_stage(experiment.stages[i], experiment.seed);
+  const std::size_t stages = experiment.stages.size(),
+                    seeds = std::max<std::size_t>(experiment.seeds.size(), 1);
+  double seconds = 0;
+  for (std::size_t i = 0; i < stages; ++i) {
+    if (stages > 1) fmt::print("{}stage {} of {}\n", i > 0 ? "\n" : "", i + 1, stages);
+    seconds += print_stage(experiment.stages[i], experiment.seed);
   }
+  if (stages > 1 || seeds > 1)
+    fmt::print("{} and {} about {}, evaluation not counted\n", counted(stages, "stage"),
+               counted(seeds, "seed"), duration_text(seconds * static_cast<double>(seeds)));
 }
 
 }  // namespace qtrain::run

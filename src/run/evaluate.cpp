@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 
 #include "base/error.hpp"
@@ -11,6 +12,7 @@
 #include "run/json_text.hpp"
 #include "run/metrics.hpp"
 #include "run/run.hpp"
+#include "run/run_file.hpp"
 #include "run/trained_net.hpp"
 
 namespace qtrain::run {
@@ -74,7 +76,7 @@ int evaluate_file(const EvaluationRequest& request) {
   result["isa"] = kernels::active().isa;
   result["paths"] = paths_text(net.engine());
   if (request.json) {
-    fmt::print("{}\n", indented_text(result));
+    fmt::print("{}", indented_text(result));
     return static_cast<int>(ExitCode::done);
   }
   fmt::print("{} on {} {} of {}\n", result["model"].get<std::string>(), sums.count, targets,
@@ -90,6 +92,7 @@ int evaluate_file(const EvaluationRequest& request) {
 }
 
 int export_file(const std::string& path, const std::string& out) {
+  if (std::filesystem::exists(out)) fail(ExitCode::usage, "{} exists: remove it or name another file", out);
   TrainedNet net(path);
   SafetensorsFile file;
   file.tensors = packed_tensors(net.engine());
@@ -99,7 +102,7 @@ int export_file(const std::string& path, const std::string& out) {
     if (slot.method != nullptr) quantized += net.engine().used(slot).size();
   for (const NamedTensor& tensor : file.tensors)
     if (tensor.name.find('/') != std::string::npos) packed += tensor.bytes.size();
-  save_safetensors(out, file);
+  save_run_file(out, file);
   if (quantized > 0)
     fmt::print("{} quantized weights in {} bytes, {:.2f} bits each with their scales\n", quantized, packed,
                8.0 * static_cast<double>(packed) / static_cast<double>(quantized));

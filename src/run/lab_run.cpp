@@ -30,11 +30,6 @@ int threads_of(const ExperimentSpec& experiment) {
   return experiment.lab->threads > 0 ? experiment.lab->threads : available_processors();
 }
 
-/// "1 seed", "3 seeds"
-std::string counted(std::size_t count, const char* word) {
-  return fmt::format("{} {}{}", count, word, count == 1 ? "" : "s");
-}
-
 /// One run a seed and case, cases of a seed in turn.
 std::vector<labs::LabRun> run_all(const ExperimentSpec& experiment) {
   const labs::Lab& lab = *experiment.lab->spec.lab;
@@ -73,7 +68,7 @@ void summarize(const std::string& key, const std::vector<const Json*>& results, 
   row[key] = any ? Json(mean(values)) : Json();
   if (logical) return;
   row[key + "_median"] = any ? Json(median(values)) : Json();
-  row[key + "_deviation"] = any ? Json(deviation(values)) : Json();
+  row[key + "_deviation"] = values.size() > 1 ? Json(deviation(values)) : Json();
 }
 
 /// `.result`: one entry a case.

@@ -1,12 +1,15 @@
 #include "run/machine.hpp"
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <fstream>
+#include <iterator>
 #include <numeric>
 #include <vector>
 
@@ -16,6 +19,15 @@
 namespace qtrain::run {
 
 const char* const kVersion = QTRAIN_VERSION;
+
+const std::string& program_digest() {
+  static const std::string digest = [] {
+    std::ifstream in("/proc/self/exe", std::ios::binary);
+    const std::string program((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    return program.empty() ? "" : fmt::format("{:016x}", XXH3_64bits(program.data(), program.size()));
+  }();
+  return digest;
+}
 
 std::string host_name() {
   std::array<char, 256> name{};

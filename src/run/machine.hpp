@@ -6,6 +6,9 @@ namespace qtrain::run {
 
 /// The version that CMakeLists.txt states.
 extern const char* const kVersion;
+/// Digest of the program file that runs, so that a changed quantizer is another program; "" where the system
+/// does not show it.
+const std::string& program_digest();
 
 std::string host_name();
 /// Model name of the processor, "" if the system does not say.

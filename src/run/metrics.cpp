@@ -197,8 +197,10 @@ Json expected_section(const ExperimentSpec& experiment, const Json& result) {
 void add_machine(Json& timing) {
   timing["host"] = host_name();
   timing["cpu"] = cpu_model();
-  timing["versions"] = {
-      {"qtrain", kVersion}, {"onednn", engine::onednn_version()}, {"compiler", __VERSION__}};
+  timing["versions"] = {{"qtrain", kVersion},
+                        {"program", program_digest()},
+                        {"onednn", engine::onednn_version()},
+                        {"compiler", __VERSION__}};
 }
 
 Json timing_document(const model::Graph& graph, const engine::Engine& engine, const train::Clock& clock,
@@ -252,13 +254,16 @@ std::vector<std::string> result_table(const Json& metrics) {
       stand_in ? fmt::format("{} in place of {}", used, dataset["requested"].get<std::string>()) : used);
   row("epochs", result["epochs"].dump());
   if (result.contains("seeds")) row("seeds", result["seeds"].dump());
+  if (result.value("diverged_seeds", 0) > 0) row("  diverged", result["diverged_seeds"].dump());
   const auto rows_of = [&](const std::string& kind, std::string (*text)(const Json&)) {
-    row("train " + kind, text(result["train_" + kind]));
-    row("val " + kind, text(result["val_" + kind]));
-    const std::string deviation = "val_" + kind + "_deviation";
-    if (result.contains(deviation)) row("  standard deviation", text(result[deviation]));
-    row("quantized val " + kind, text(result["quantized_val_" + kind]));
-    row("best val " + kind, text(result["best_val_" + kind]));
+    for (const std::string split : {"train", "val", "quantized val", "best val"}) {
+      std::string key = split + "_" + kind;
+      std::ranges::replace(key, ' ', '_');
+      row(split + " " + kind, text(result[key]));
+      const bool deviates = split.ends_with("val") && split != "best val";
+      if (deviates && result.contains(key + "_deviation"))
+        row("  standard deviation", text(result[key + "_deviation"]));
+    }
   };
   if (result.contains("val_perplexity")) rows_of("perplexity", two_decimals);
   rows_of("accuracy", percent);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -17,6 +18,7 @@
 #include "kernels/kernels.hpp"
 #include "run/json_text.hpp"
 #include "run/lab_run.hpp"
+#include "run/machine.hpp"
 #include "run/session.hpp"
 #include "run/signals.hpp"
 #include "run/statistics.hpp"
@@ -103,33 +105,32 @@ int run_seed(Job& job, std::int64_t seed, const fs::path& path, Json& metrics) {
 std::vector<std::string> summarized_keys(const ExperimentSpec& experiment) {
   std::vector<std::string> keys;
   const bool language_model = train::is_language_model(experiment.stages.back().graph);
-  for (const char* kind : {"loss", "perplexity", "accuracy"})
+  for (const std::string kind : {"loss", "perplexity", "accuracy"})
     for (const char* split : {"train", "val", "quantized_val", "best_val"}) {
       std::string key = fmt::format("{}_{}", split, kind);
-      const bool expected = experiment.expect && key == "quantized_" + experiment.expect->metric;
-      if (key != "best_val_loss" && (language_model || expected || std::string_view(kind) == "accuracy"))
-        keys.push_back(std::move(key));
+      if (key != "best_val_loss" && (language_model || kind != "perplexity")) keys.push_back(std::move(key));
     }
   return keys;
 }
 
 /// metrics.json over several seeds: means and deviations of the numbers in `.result`, null where a run has
-/// none.
+/// none or diverged.
 Json summary(const ExperimentSpec& experiment, const std::vector<Json>& runs) {
   Json result;
-  result["status"] = "done";
-  for (const Json& run : runs)
-    if (run["result"]["status"] != "done") result["status"] = run["result"]["status"];
+  const auto diverged =
+      std::ranges::count_if(runs, [](const Json& run) { return run["result"]["status"] == "diverged"; });
+  result["status"] = diverged > 0 ? "diverged" : "done";
   for (const std::string& key : summarized_keys(experiment)) {
     std::vector<double> values;
     for (const Json& run : runs)
       if (run["result"][key].is_number()) values.push_back(run["result"][key]);
-    const bool complete = values.size() == runs.size();
+    const bool complete = diverged == 0 && values.size() == runs.size();
     result[key] = complete ? Json(mean(values)) : Json();
-    result[key + "_deviation"] = complete ? Json(deviation(values)) : Json();
+    result[key + "_deviation"] = complete && values.size() > 1 ? Json(deviation(values)) : Json();
   }
   result["epochs"] = runs.front()["result"]["epochs"];
   result["seeds"] = runs.size();
+  result["diverged_seeds"] = diverged;
   Json metrics;
   metrics["schema"] = 1;
   metrics["name"] = experiment.name;
@@ -195,6 +196,16 @@ fs::path folder_for(const ExperimentSpec& experiment, const Request& request) {
   return experiment.seeds.empty() ? fs::path(fmt::format("{}-s{}", base, experiment.seed)) : fs::path(base);
 }
 
+/// Says when the finished run in `path` is another program's: its numbers need not be this one's.
+void warn_of_another_program(Job& job, const fs::path& path) {
+  const fs::path file = path / "timing.json";
+  if (!fs::exists(file)) return;
+  const Json timing = Json::parse(read_whole(file), nullptr, false);
+  const Json::json_pointer place("/versions/program");
+  if (timing.is_object() && timing.contains(place) && timing[place] != program_digest())
+    job.console.warn(path.string() + " was made by another build of the program: remove it to run it anew");
+}
+
 /// Stops a run whose `model.init` or `quantize.init` cannot be read before it leaves anything.
 void require_initial_files(const StageSpec& stage) {
   for (const auto& [key, file] :
@@ -217,6 +228,7 @@ int look_at(const fs::path& path, Job& job, const Json& resolved) {
   const std::optional<Json> metrics = finished_here(path, resolved);
   if (metrics) {
     job.console.say(fmt::format("{} is finished", path.string()));
+    warn_of_another_program(job, path);
     job.console.result_path(path / kMetrics);
     return exit_code_of(*metrics);
   }

@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "run/json_text.hpp"
+#include "run/run_file.hpp"
 #include "run/signals.hpp"
 #include "train/weights.hpp"
 
@@ -20,9 +21,9 @@ constexpr const char* kCheckpoint = "checkpoint.safetensors";
 
 /// What `model.init` and `quantize.init` hold.
 std::vector<NamedTensor> initial_tensors(const StageSpec& stage, const engine::Engine& engine) {
-  std::vector<NamedTensor> tensors = load_safetensors(stage.model.init).tensors;
+  std::vector<NamedTensor> tensors = load_run_file(stage.model.init).tensors;
   if (!stage.quantizer_init.empty())
-    train::take_quantizers(tensors, engine, load_safetensors(stage.quantizer_init).tensors,
+    train::take_quantizers(tensors, engine, load_run_file(stage.quantizer_init).tensors,
                            stage.quantizer_init);
   return tensors;
 }
@@ -76,7 +77,7 @@ Session::Session(const ExperimentSpec& experiment, std::int64_t seed, const data
 
 void Session::resume() {
   if (std::filesystem::exists(path_ / kCheckpoint)) {
-    checkpoint_ = load_safetensors(path_ / kCheckpoint);
+    checkpoint_ = load_run_file(path_ / kCheckpoint);
     std::vector<std::string> keys = differing_keys(metadata_json(checkpoint_, "spec"), resolved_);
     const bool other_count =
         std::erase_if(keys, [](const std::string& key) { return key.ends_with("workers.count"); }) > 0;
@@ -97,7 +98,9 @@ void Session::resume() {
     if (first_stage_ < 0 || first_stage_ >= static_cast<int>(experiment_.stages.size()))
       fail(ExitCode::data, "{} stands in stage {}, which is not: start the run anew", kCheckpoint,
            first_stage_ + 1);
-    console_.say(fmt::format("resuming after {} epochs", history_.size()));
+    console_.say(fmt::format("resuming after {}", counted(history_.size(), "epoch")));
+    if (is_of_another_program(checkpoint_))
+      console_.warn("going on with another build of the program: not the numbers of an uninterrupted run");
   }
   if (folder_ != nullptr) folder_->write_history(history_);
 }
@@ -191,14 +194,15 @@ std::optional<int> Session::run_stage(train::Trainer& trainer, int stage) {
       const std::optional<train::EpochRecord> record = trainer.evaluate(watch);
       stopped = !record;
       if (record) initial_ = epoch_row(*record, language_model_);
+      for (const char* of_training : {"train_loss", "train_perplexity", "train_accuracy"})
+        initial_.erase(of_training);
       if (record) save_checkpoint(trainer);
     }
     if (stopped) {
       const int signal = stop_signal() != 0 ? stop_signal() : SIGTERM;
       const char* name = signal == SIGINT ? "SIGINT" : "SIGTERM";
-      console_.warn(
-          fmt::format("stopped by {} after {} epochs, the checkpoint is written: go on with --resume", name,
-                      history_.size()));
+      console_.warn(fmt::format("stopped by {} after {}, the checkpoint is written: go on with --resume",
+                                name, trainer.place()));
       return 128 + signal;
     }
   } catch (const train::Diverged& diverged) {
@@ -252,7 +256,7 @@ void Session::save_checkpoint(train::Trainer& trainer) {
   file.metadata["dataset"] = compact_text(dataset_section(experiment_.stages.front().dataset, loaded_));
   file.metadata["history"] = compact_text(history_);
   file.metadata["clock"] = compact_text(times);
-  save_safetensors(*folder_ / kCheckpoint, file);
+  save_run_file(*folder_ / kCheckpoint, file);
 }
 
 void Session::write_outputs(train::Trainer& trainer, const std::string& status, const Json& failure) {
@@ -274,7 +278,7 @@ void Session::write_outputs(train::Trainer& trainer, const std::string& status, 
     SafetensorsFile file;
     file.tensors = train::used_tensors(trainer.engine());
     file.metadata["spec"] = compact_text(resolved_);
-    save_safetensors(*folder_ / "final.safetensors", file);
+    save_run_file(*folder_ / "final.safetensors", file);
   }
   write_whole(*folder_ / "timing.json",
               indented_text(timing_document(last.graph, trainer.engine(), trainer.clock(), seconds())));

@@ -14,7 +14,7 @@ double mean(const std::vector<double>& values) {
 double deviation(const std::vector<double>& values) {
   double squares = 0;
   for (const double value : values) squares += (value - mean(values)) * (value - mean(values));
-  return values.size() < 2 ? 0 : std::sqrt(squares / static_cast<double>(values.size() - 1));
+  return std::sqrt(squares / static_cast<double>(values.size() - 1));
 }
 
 double median(std::vector<double> values) {

@@ -7,6 +7,7 @@
 #include "base/cast.hpp"
 #include "base/error.hpp"
 #include "quant/packed_weights.hpp"
+#include "run/run_file.hpp"
 #include "train/checkpoint.hpp"
 
 namespace qtrain::run {
@@ -85,7 +86,7 @@ StoredWeights stored_weights(const SafetensorsFile& file, const engine::Paramete
 }
 
 TrainedNet::TrainedNet(const std::string& path, const std::vector<std::string>& overrides, int batch)
-    : path_(path), file_(load_safetensors(path)), transport_(dist::make_simulated(1)) {
+    : path_(path), file_(load_run_file(path)), transport_(dist::make_simulated(1)) {
   if (!file_.metadata.contains("spec"))
     fail(ExitCode::data, "{} holds no spec: it is no file of a run, nor an exported one", path);
   spec::Document document = spec::Document::parse(spec(), path, overrides);

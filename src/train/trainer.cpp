@@ -75,6 +75,14 @@ void Trainer::start_from(const std::vector<NamedTensor>& tensors, const std::str
   weight_watch_.start(engine_);
 }
 
+std::string Trainer::place() const {
+  const std::int64_t epochs = stage_.first_epoch + position_.epoch;
+  std::string text = fmt::format("{} epoch{}", epochs, epochs == 1 ? "" : "s");
+  if (within_epoch())
+    text += fmt::format(" and {} of {} batches", position_.batch, train_loader_.batches_per_epoch());
+  return text;
+}
+
 std::vector<NamedTensor> Trainer::carried() { return carried_tensors(engine_, evaluation_context()); }
 
 double Trainer::base_learning_rate() const {

@@ -77,6 +77,8 @@ class Trainer {
   Trainer(Stage stage, const datasets::Dataset& data);
 
   engine::Engine& engine() { return engine_; }
+  /// Where training stands: "3 epochs", "2 epochs and 215 of 256 batches".
+  std::string place() const;
   bool finished() const { return position_.epoch >= stage_.epochs; }
 
   /// Starts from these weights instead of the seed's (weights.hpp). Before the first epoch.

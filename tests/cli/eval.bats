@@ -77,11 +77,18 @@ YAML
   [ "$status" -eq 2 ]
   [[ $output == *"engine.low_bit: is 'quick'"* ]]
   run "$QTRAIN" eval nothing.safetensors
-  [ "$status" -eq 1 ]
+  [ "$status" -eq 3 ]
   [[ $output == *nothing.safetensors* ]]
   head -c 5000 run/final.safetensors > cut.safetensors
   run "$QTRAIN" eval cut.safetensors
   [ "$status" -eq 3 ]
+  printf XXXX | dd of=run/checkpoint.safetensors bs=1 seek=20000 conv=notrunc status=none
+  run "$QTRAIN" eval run/checkpoint.safetensors
+  [ "$status" -eq 3 ]
+  [[ $output == *"run/checkpoint.safetensors is damaged"* ]]
+  run "$QTRAIN" export run/final.safetensors run/metrics.json
+  [ "$status" -eq 2 ]
+  [[ $output == *"run/metrics.json exists"* ]]
   run "$QTRAIN" eval run/final.safetensors "model.widths=[32, 17]"
   [ "$status" -eq 3 ]
   [[ $output == *"final.safetensors: its tensor 'fc2.weight' has "* ]]

@@ -103,7 +103,7 @@ END
   "$QTRAIN" tiny.yaml train.epochs=0 --out a --quiet
   [ -s a/checkpoint.safetensors ] && [ -s a/final.safetensors ]
   grep -q '"epochs": \[\]' a/metrics.json
-  python3 -c 'import json; r = json.load(open("a/metrics.json"))["result"]; assert r["status"] == "done" and 0 <= r["val_accuracy"] <= 1'
+  python3 -c 'import json; r = json.load(open("a/metrics.json"))["result"]; assert r["status"] == "done" and 0 <= r["val_accuracy"] <= 1 and r["train_loss"] is None'
 }
 
 @test "model.init continues from the weights of another run and refuses those of another model" {
@@ -113,6 +113,41 @@ END
   run "$QTRAIN" tiny.yaml model.init=float/final.safetensors 'model.widths=[32]' --out other
   [ "$status" -eq 3 ]
   [[ "$output" == *"fc3.weight"* ]]
+}
+
+@test "initial weights that are not there stop the run before it leaves anything" {
+  run "$QTRAIN" tiny.yaml model.init=nothing.safetensors --out a
+  [ "$status" -eq 3 ]
+  [[ "$output" == *"model.init is nothing.safetensors"* ]]
+  [ ! -e a ]
+}
+
+@test "a later stage may not have initial quantizers or another folder of data of its own" {
+  cat >> tiny.yaml <<'YAML'
+stages:
+- train: {epochs: 1}
+- {quantize: {init: nothing.safetensors}, dataset: {root: elsewhere}}
+YAML
+  "$QTRAIN" tiny.yaml quantize.weights.method=none --out float --quiet "stages=[{train: {epochs: 1}}]"
+  run "$QTRAIN" tiny.yaml model.init=float/final.safetensors --out a
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"quantize: changes init"* ]]
+  [[ "$output" == *"dataset: changes root"* ]]
+}
+
+@test "--dry-run of several workers and stages" {
+  run "$QTRAIN" tiny.yaml workers.count=2 "stages=[{train: {epochs: 1}}, {quantize: {weights: {method: none}}}]" --dry-run
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"one step of 32 images"*"one step of 32 images"*"2 stages and 1 seed about"* ]]
+}
+
+@test "output that is lost is a failure of verbs that only print" {
+  for verb in "check tiny.yaml" list reference --version --help; do
+    status=0
+    "$QTRAIN" $verb > /dev/full 2> errors || status=$?
+    [ "$status" -eq 1 ]
+    grep -q '^cannot write' errors
+  done
 }
 
 @test "quantize.init gives the learned quantizers of another net to that of model.init" {

@@ -34,6 +34,22 @@ YAML
   compare_killed tiny.yaml dataset.limit.train=3200
 }
 
+@test "kill -9 between stages of several latents a weight, then --resume" {
+  cat >> tiny.yaml <<'YAML'
+stages:
+- quantize: {weights: {method: pmf}}
+- quantize: {weights: {method: md_softmax_s, levels: ternary}}
+YAML
+  "$QTRAIN" tiny.yaml train.epochs=1 --out whole --quiet
+  "$QTRAIN" tiny.yaml train.epochs=1 --out killed > out 2>&1 3>&- &
+  pid=$!
+  wait_for killed/checkpoint.safetensors
+  kill -9 $pid
+  wait $pid || true
+  "$QTRAIN" tiny.yaml train.epochs=1 --out killed --resume --quiet
+  cmp whole/metrics.json killed/metrics.json
+}
+
 @test "SIGTERM and SIGINT write a checkpoint within the epoch and exit 128 + signal" {
   "$QTRAIN" tiny.yaml train.epochs=8 dataset.limit.train=3200 --out whole --quiet
   for pair in TERM:143 INT:130; do

@@ -11,7 +11,7 @@ load helper
 @test "--version names program and number" {
   run "$QTRAIN" --version
   [ "$status" -eq 0 ]
-  [[ "$output" =~ ^qtrain\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+  [[ "$output" =~ ^qtrain\ [0-9]+\.[0-9]+\.[0-9]+\ \([0-9a-f]{16}\)$ ]]
 }
 
 @test "usage errors exit 2" {

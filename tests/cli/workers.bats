@@ -118,6 +118,14 @@ PYTHON
   grep -q '"status": "diverged"' b/metrics.json
 }
 
+@test "a server that diverges in the last step of an epoch ends its workers" {
+  run timeout 60 mpirun --oversubscribe --quiet -n 2 "$QTRAIN" tiny.yaml dataset.limit.train=32 model.batch_norm=false \
+    quantize.weights.method=none "quantize.activations={quantizer: none}" \
+    "train.optimizer={name: sgd, learning_rate: 1e39}" workers.protocol=parameter_server --out a
+  [ "$status" -eq 4 ]
+  [[ $output == *"see the message of worker 0"* ]]
+}
+
 @test "several seeds and stages go through all processes" {
   cat >> tiny.yaml <<'YAML'
 stages:
