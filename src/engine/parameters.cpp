@@ -45,8 +45,6 @@ void draw(const model::Layer& layer, const Shape& shape, RandomStream& random, s
   switch (layer.init) {
     case model::Init::he_normal_fan_out:
       return normal(window * outputs);
-    case model::Init::he_normal_fan_in:
-      return normal(fan_in);
     case model::Init::uniform_fan_in: {
       const auto bound = static_cast<float>(1.0 / std::sqrt(fan_in));
       for (float& x : w) x = random.uniform(-bound, bound);

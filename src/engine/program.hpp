@@ -105,7 +105,6 @@ class Program {
   void finish(int shards, Machine& machine);
 
   int images_per_shard() const { return images_per_shard_; }
-  std::size_t shard_bytes() const { return shard_bytes_; }
   /// Where a keep_to_end tensor of a shard lies after the last segment.
   float* kept(const Machine& machine, int shard, TensorId id) const;
 
@@ -128,7 +127,7 @@ class Program {
   };
   struct Segment {
     std::size_t begin = 0, end = 0;  ///< steps
-    std::string after_name;
+    std::string after_name;          ///< for a debugger
     Whole after;
   };
   void run_steps(const Segment& segment, const RunContext& context, Machine& machine) const;

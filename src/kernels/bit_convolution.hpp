@@ -94,10 +94,6 @@ class BitConvolution {
     if (lookup_) return kernels_.pack_float_tables(lookup_->plan().layout, codes, images, planes);
     kernels_.pack_floats(plan_.layout, codes, images, planes);
   }
-  /// The signs of x; of one plane.
-  void pack_signs(const float* x, std::size_t images, unsigned char* planes) const {
-    kernels_.pack_signs(plan_.layout, x, images, planes);
-  }
 
   /// Rows first_row to last_row - 1 of each of `images` images: dst is nhwc and begins at the first image's
   /// first_row, floats. Not weighted: the exact integer sums of products. No overlap.

@@ -185,8 +185,6 @@ struct Kernels {
   /// The same from codes as floats.
   void (*pack_floats)(const PlaneLayout& layout, const float* codes, std::size_t images,
                       unsigned char* planes);
-  /// The same from any floats, whose codes are sign(x): bit x < 0 ? 0 : 1. layout.planes is 1.
-  void (*pack_signs)(const PlaneLayout& layout, const float* x, std::size_t images, unsigned char* planes);
   /// Convolution of packed images: rows first_row to last_row - 1 of each image of nhwc [images][out_height]
   /// [out_width][outputs], of which dst is the first image's row first_row; the other rows are left. With
   /// r = factor * acc + bias of a term, acc as in PlaneProduct, integers all, dst = r of the only term,

@@ -28,22 +28,6 @@ inline GroupBits first_bits(size_t count) {
   return count < kGroup ? (GroupBits{1} << count) - 1 : ~GroupBits{0};
 }
 
-struct SignGroup {
-  GroupBits signs;
-  GroupBits plane(size_t /*p*/) const { return signs; }
-};
-
-inline Phases<SignGroup> split(const SignGroup& first, const SignGroup& second, size_t lane_bytes) {
-  const auto halves = [=](GroupBits words) {
-    const GroupBits middle = GroupBits{0xFFFF} << 16;
-    if (lane_bytes == 2)  // swaps the words in the middle of four
-      words = (words & ~(middle | middle << 16)) | (words & middle) << 16 | (words >> 16 & middle);
-    return words;
-  };
-  const GroupBits x = halves(first.signs), y = halves(second.signs), low = 0xFFFFFFFF;
-  return {{(x & low) | y << 32}, {x >> 32 | (y & ~low)}};
-}
-
 /// A row whose pixels fill one word each, whole groups of them: its bits are one string.
 template <class Source>
 void pack_string(const PlaneLayout& l, const Source& source, size_t i, unsigned char* row) {

@@ -20,7 +20,7 @@ void fill_elementwise(Kernels& set);  ///< the others
 }  // namespace reference
 
 namespace avx2 {
-void fill_pack_planes(Kernels& set);      ///< pack_bytes, pack_floats, pack_signs
+void fill_pack_planes(Kernels& set);      ///< pack_bytes, pack_floats
 void fill_bit_convolution(Kernels& set);  ///< bit_convolution, popcount_burn
 void fill_lookup_tables(Kernels& set);
 void fill_winograd(Kernels& set);  ///< needs FMA
@@ -32,7 +32,7 @@ void fill_sums(Kernels& set);
 void fill_response_norm(Kernels& set);
 void fill_passes(Kernels& set);
 void fill_elementwise(Kernels& set);
-void fill_pack_planes(Kernels& set);      ///< pack_bytes, pack_floats, pack_signs
+void fill_pack_planes(Kernels& set);      ///< pack_bytes, pack_floats
 void fill_bit_convolution(Kernels& set);  ///< bit_convolution*, popcount_burn: needs VPOPCNTDQ, BITALG, VNNI
 void fill_bit_convolution_bw(Kernels& set);  ///< the same without them
 void fill_lookup_tables(Kernels& set);       ///< needs VNNI

@@ -9,7 +9,8 @@
 //
 // A row holds T, the average loss sum_{t <= T} f_t / T (what the figure shows against T for each d) and E f
 // at T. loss and population_loss are means of f_t and E f over the last tenth of the steps. floor: the least
-// E f of any weights alpha b with the codes b of the weight method, for this w*; no run averages below it. A
+// E f of any weights alpha b for this w*, b integers up to the largest code of the weight method: no run
+// averages below it, and where its codes have gaps none need come near. A
 // run ends after `steps`, or when the average loss has not fallen for `patience` of them.
 //
 // weights, gradients, optimizer and schedule take the keys of quantize.weights, quantize.gradients,

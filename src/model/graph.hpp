@@ -32,7 +32,6 @@ const char* op_name(Op op);  ///< "convolution", "batch norm", ...
 /// How a parameter tensor is drawn before training, from RandomStream(seed, initial_weights, tensor index).
 enum class Init {
   he_normal_fan_out,  ///< N(0, sqrt(2 / fan_out))
-  he_normal_fan_in,   ///< N(0, sqrt(2 / fan_in))
   uniform_fan_in,     ///< U(+-1 / sqrt(fan_in)), PyTorch's default
   truncated_normal,   ///< N(0, deviation), drawn anew until it is within two deviations
   uniform,            ///< U(+-deviation)

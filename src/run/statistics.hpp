@@ -3,10 +3,9 @@
 
 namespace qtrain::run {
 
-// Of at least one value.
-
+/// Of at least one value, as median; deviation of at least two.
 double mean(const std::vector<double>& values);
-/// Of the sample (divided by n - 1); 0 for one value.
+/// Of the sample (divided by n - 1).
 double deviation(const std::vector<double>& values);
 /// Of an even number the mean of the middle two.
 double median(std::vector<double> values);

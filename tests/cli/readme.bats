@@ -9,7 +9,7 @@ load helper
   [ "$status" -eq 0 ] || { echo "$output"; false; }
 }
 
-@test "the README's quantizer compiles and is one registered line away" {
+@test "the README's quantizer compiles" {
   cd "$BATS_TEST_DIRNAME/../.."
   file=$BATS_TEST_TMPDIR/scaled_sign.cpp
   sed -n '/^```cpp$/,/^```$/p' README.md | sed '/^```/d' >"$file"
@@ -20,7 +20,7 @@ load helper
 
 @test "every command of the README's tables exists" {
   cd "$BATS_TEST_DIRNAME/../.."
-  for verb in check list reference; do
+  for verb in check list reference eval export; do
     run "$QTRAIN" "$verb" --help
     [ "$status" -eq 0 ]
   done

@@ -56,17 +56,17 @@ PYTHON
 
 @test "a run of several processes resumes, also with another number of them" {
   mpi 2 "$QTRAIN" tiny.yaml train.epochs=4 quantize.gradients.method=ef_sign_sgd --out whole --quiet
-  mpi 2 "$QTRAIN" tiny.yaml train.epochs=400 quantize.gradients.method=ef_sign_sgd --out cut > out 2>&1 3>&- &
+  mpirun --oversubscribe --quiet -n 2 "$QTRAIN" tiny.yaml train.epochs=400 quantize.gradients.method=ef_sign_sgd --out cut > out 2>&1 3>&- &
   pid=$!
   wait_for cut/checkpoint.safetensors
-  pkill -KILL -f "train.epochs=400 .* --out cut" || true
+  pkill -KILL -P "$pid" || true
   wait $pid || true
   [ ! -e cut/metrics.json ]
   head -c 300 cut/history.jsonl > before
-  mpi 3 "$QTRAIN" tiny.yaml train.epochs=400 quantize.gradients.method=ef_sign_sgd --out cut --resume > out 2>&1 3>&- &
+  mpirun --oversubscribe --quiet -n 3 "$QTRAIN" tiny.yaml train.epochs=400 quantize.gradients.method=ef_sign_sgd --out cut --resume > out 2>&1 3>&- &
   pid=$!
   for _ in $(seq 500); do grep -q "another number of workers" out && break; sleep 0.02; done
-  pkill -KILL -f "train.epochs=400 .* --out cut" || true
+  pkill -KILL -P "$pid" || true
   wait $pid || true
   grep -q "another number of workers" out
   head -c 300 cut/history.jsonl | cmp - before
@@ -74,10 +74,10 @@ PYTHON
 
 @test "a worker that dies ends the job; what is left goes on to the same bytes" {
   "$QTRAIN" tiny.yaml workers.count=2 train.epochs=40 --out whole --quiet
-  mpi 2 "$QTRAIN" tiny.yaml train.epochs=40 --out cut > out 2>&1 3>&- &
+  mpirun --oversubscribe --quiet -n 2 "$QTRAIN" tiny.yaml train.epochs=40 --out cut > out 2>&1 3>&- &
   pid=$!
   wait_for cut/checkpoint.safetensors
-  kill -KILL "$(pgrep -f "train.epochs=40 --out cut" | tail -n 1)"
+  kill -KILL "$(pgrep -P "$pid" | tail -n 1)"
   status=0
   wait $pid || status=$?
   [ "$status" -ne 0 ]

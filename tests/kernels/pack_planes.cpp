@@ -78,25 +78,6 @@ TEST_CASE("packing: every set gives the reference's bytes, from bytes and from f
   }
 }
 
-TEST_CASE("packing: signs are those of the sign kernel, zeros and NaN being +1") {
-  for (const std::size_t channels : {1U, 15U, 16U, 32U, 33U, 64U, 100U}) {
-    const BitCase c{{3, 8, channels, 1, 3, 1, 1}, {1}, {1, -1, 2}, WeightKind::odd, 2};
-    const std::vector<float> x = after_one(special_values(input_count(c), 1));
-    std::vector<float> signs(input_count(c));
-    reference_kernels().sign(x.data() + 1, signs.data(), signs.size());
-    const BitConvolution convolution(c.geometry, c.weights, c.activations);
-    GuardedBytes expected(c.images * convolution.image_bytes());
-    reference_kernels().pack_floats(convolution.layout(), signs.data(), c.images, expected.data());
-    for (const Kernels* set : available()) {
-      CAPTURE(set->isa);
-      GuardedBytes planes(c.images * convolution.image_bytes());
-      set->pack_signs(convolution.layout(), x.data() + 1, c.images, planes.data());
-      CHECK(planes.values() == expected.values());
-      CHECK(planes.intact());
-    }
-  }
-}
-
 // Of the pixels of 1 x 2, 5 channels each and padding 1, entry e of a group is the sum of its indices, those
 // with their bit of e set taken from 7.
 TEST_CASE("packing: tables have the sums of four indices") {

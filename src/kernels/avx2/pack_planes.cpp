@@ -79,24 +79,11 @@ void pack_floats(const PlaneLayout& l, const float* codes, size_t images, unsign
   pack(l, Source(codes, read), images, planes);
 }
 
-void pack_signs(const PlaneLayout& l, const float* x, size_t images, unsigned char* planes) {
-  const auto read = [](const float* values, GroupBits valid) {
-    GroupBits negative = 0;
-    for (size_t i = 0; i < kGroup; i += 8) {
-      const __m256 below = _mm256_cmp_ps(_mm256_loadu_ps(values + i), _mm256_setzero_ps(), _CMP_LT_OQ);
-      negative |= static_cast<GroupBits>(_mm256_movemask_ps(below)) << i;
-    }
-    return SignGroup{~negative & valid};
-  };
-  pack(l, Source(x, read), images, planes);
-}
-
 }  // namespace
 
 void fill_pack_planes(Kernels& set) {
   set.pack_bytes = pack_bytes;
   set.pack_floats = pack_floats;
-  set.pack_signs = pack_signs;
 }
 
 }  // namespace qtrain::kernels::avx2

@@ -73,20 +73,6 @@ struct Floats {
   }
 };
 
-struct Signs {
-  const float* x;
-  SignGroup load(size_t i) const { return load(i, kGroup); }
-  SignGroup load(size_t i, size_t count) const {
-    __mmask64 negative = 0;
-    for (size_t quarter = 0; quarter < 4; ++quarter) {
-      const __m512 values = load_quarter(x + i, count, quarter);
-      const __mmask16 below = _mm512_cmp_ps_mask(values, _mm512_setzero_ps(), _CMP_LT_OQ);
-      negative |= static_cast<__mmask64>(below) << (kWidth * quarter);
-    }
-    return {~negative & first_bits(count)};
-  }
-};
-
 void pack_bytes(const PlaneLayout& l, const unsigned char* codes, size_t images, unsigned char* planes) {
   pack(l, Bytes{codes, Indices(l)}, images, planes);
 }
@@ -95,16 +81,11 @@ void pack_floats(const PlaneLayout& l, const float* codes, size_t images, unsign
   pack(l, Floats{codes, Indices(l)}, images, planes);
 }
 
-void pack_signs(const PlaneLayout& l, const float* x, size_t images, unsigned char* planes) {
-  pack(l, Signs{x}, images, planes);
-}
-
 }  // namespace
 
 void fill_pack_planes(Kernels& set) {
   set.pack_bytes = pack_bytes;
   set.pack_floats = pack_floats;
-  set.pack_signs = pack_signs;
 }
 
 }  // namespace qtrain::kernels::avx512

@@ -35,10 +35,6 @@ void pack_floats(const PlaneLayout& l, const float* codes, std::size_t images, u
        [&](std::size_t i) { return ((static_cast<int>(codes[i]) - l.lowest) & 0xFF) >> l.step_bits; });
 }
 
-void pack_signs(const PlaneLayout& l, const float* x, std::size_t images, unsigned char* planes) {
-  pack(l, images, planes, [&](std::size_t i) { return x[i] < 0.0F ? 0U : 1U; });
-}
-
 /// The word at `at`; of a pair of 16 bits the first.
 std::uint32_t load_word(const unsigned char* at, std::size_t bytes) {
   std::uint32_t word = 0;
@@ -134,7 +130,6 @@ double popcount_burn(std::size_t iterations) {
 void fill_bit_planes(Kernels& set) {
   set.pack_bytes = pack_bytes;
   set.pack_floats = pack_floats;
-  set.pack_signs = pack_signs;
   set.bit_convolution = bit_convolution;
   set.bit_convolution_shorts = bit_convolution_shorts;
   set.bit_convolution_codes = bit_convolution_codes;

@@ -60,7 +60,10 @@ double fitted_alpha(const Options& options) {
 class QuantizedRelu final : public ActivationQuantizer {
  public:
   QuantizedRelu(const Options& options, double alpha)
-      : options_(options), top_((1 << options.bits) - 1), initial_(static_cast<float>(alpha)) {
+      : options_(options),
+        is_exact_(options.alpha_gradient == "ae"),
+        top_((1 << options.bits) - 1),
+        initial_(static_cast<float>(alpha)) {
     const auto top = static_cast<float>(top_);
     if (options.alpha_gradient == "mean") inside_ = static_cast<float>(1 << (options.bits - 1));
     if (options.alpha_gradient == "min") inside_ = 1;
@@ -92,7 +95,7 @@ class QuantizedRelu final : public ActivationQuantizer {
   }
   void learned_gradient(std::span<const float> x, std::span<const float> gy,
                         std::span<double> gradients) const override {
-    gradients[0] += options_.alpha_gradient == "ae" ? exact_sum(x, gy) : proxy_sum(x, gy);
+    gradients[0] += is_exact_ ? exact_sum(x, gy) : proxy_sum(x, gy);
   }
 
  private:
@@ -117,6 +120,7 @@ class QuantizedRelu final : public ActivationQuantizer {
   }
 
   Options options_;
+  bool is_exact_;  // alpha_gradient: ae
   int top_;
   float initial_;
   float inside_ = 0;  // d y / d alpha for 0 < x <= L alpha (proxies)
