@@ -43,37 +43,11 @@ run_spec() {
 
 # Prints the table of folder $1: its short specs, what the paper has, what the finished runs have.
 print_table() {
-  python3 - "$out" "$1" <<'PYTHON'
-import glob, json, os, re, statistics, sys
+  PYTHONPATH=experiments python3 -B - "$out" "$1" <<'PYTHON'
+import glob, os, re, sys
+from tables import cell, percent, print_table, runs_of
 
 out, folder = sys.argv[1:]
-
-
-def read(path):
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
-
-
-def runs_of(place):
-    """The metrics of the run in folder place, or those of each of its seeds."""
-    metrics = read(f"{place}/metrics.json")
-    if "runs" not in metrics:
-        return [metrics]
-    return [read(f"{place}/{run['folder']}/metrics.json") for run in metrics["runs"]]
-
-
-def cell(values, form, factor=1, unit=""):
-    """Their mean, and behind +- their deviation where there are several."""
-    if None in values:
-        return "-"
-    text = format(factor * statistics.mean(values), form)
-    if len(values) > 1:
-        text += f" +- {factor * statistics.stdev(values):{form}}"
-    return text + unit
-
-
-def percent(values):
-    return cell(values, ".2f", 100, " %")
 
 
 def row(name, published, runs, show, measure):
@@ -92,16 +66,14 @@ def row(name, published, runs, show, measure):
     ]
 
 
-def print_table(title, rows, measure):
+def print_rows(title, rows, measure):
     head = ["spec", "published", f"quantized val {measure}", f"val {measure} with the weights of training"]
     head += ["train loss", "sign changes", "precision"]
     for column, usual in ((6, "float32"), (5, "-"), (3, "-")):
         if all(row[column] == usual for row in rows):
             for cells in (head, *rows):
                 del cells[column]
-    print(f"\n### {title}\n")
-    for row in [head, ["---"] * len(head), *rows]:
-        print("| " + " | ".join(row) + " |")
+    print_table(f"### {title}", head, rows)
 
 
 images, texts = [], []
@@ -115,9 +87,9 @@ for spec in sorted(glob.glob(f"experiments/{folder}/*_short.yaml")):
     else:
         images.append(row(name, published, runs, percent, "accuracy"))
 if images:
-    print_table(folder, images, "accuracy")
+    print_rows(folder, images, "accuracy")
 if texts:
-    print_table(f"{folder}, language models", texts, "perplexity")
+    print_rows(f"{folder}, language models", texts, "perplexity")
 PYTHON
 }
 

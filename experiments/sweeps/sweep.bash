@@ -50,47 +50,38 @@ run_case() {
 
 # Prints a table a quantity: rows and columns in the order of their first case.
 print_tables() {
-  python3 - "$out" "${rows[@]}" "${columns[@]}" <<'PYTHON'
-import json, os, sys
+  PYTHONPATH=$top/experiments python3 -B - "$out" "${rows[@]}" "${columns[@]}" <<'PYTHON'
+import statistics, sys
+from tables import cell, percent, print_table, runs_of
 
 out, *names = sys.argv[1:]
 cases = list(zip(names[: len(names) // 2], names[len(names) // 2 :]))
 rows = list(dict.fromkeys(row for row, _ in cases))
 columns = list(dict.fromkeys(column for _, column in cases))
+runs = {(row, column): runs_of(f"{out}/{row}-{column}") for row, column in cases}
 
 
-def percent(value):
-    return "-" if value is None else f"{100 * value:.2f} %"
+def result(key, show):
+    return lambda runs: show([run["result"].get(key) for run in runs])
 
 
-def number(value):
-    return "-" if value is None else f"{value:.4f}"
+def share(direction):
+    def show(runs):
+        parts = [run.get("communication", {}).get(direction, {}).get("share_of_float32") for run in runs]
+        return f"1/{1 / statistics.mean(parts):.1f}" if all(parts) else "-"
 
-
-def share(metrics, direction):
-    part = metrics.get("communication", {}).get(direction, {}).get("share_of_float32")
-    return "-" if not part else f"1/{1 / part:.1f}"
+    return show
 
 
 tables = {
-    "train loss": lambda metrics: number(metrics["result"]["train_loss"]),
-    "quantized val accuracy": lambda metrics: percent(metrics["result"]["quantized_val_accuracy"]),
-    "bytes sent by workers, of float32": lambda metrics: share(metrics, "sent"),
-    "bytes received by workers, of float32": lambda metrics: share(metrics, "received"),
+    "train loss": result("train_loss", lambda values: cell(values, ".4f")),
+    "quantized val accuracy": result("quantized_val_accuracy", percent),
+    "bytes sent by workers, of float32": share("sent"),
+    "bytes received by workers, of float32": share("received"),
 }
-finished = {}
-for row, column in cases:
-    path = f"{out}/{row}-{column}/metrics.json"
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            finished[row, column] = json.load(file)
-for title, cell in tables.items():
-    print(f"\n{title}\n")
-    for line in [["", *columns], ["---"] * (len(columns) + 1)]:
-        print("| " + " | ".join(line) + " |")
-    for row in rows:
-        cells = [cell(finished[row, column]) if (row, column) in finished else "" for column in columns]
-        print("| " + " | ".join([row, *cells]) + " |")
+for title, show in tables.items():
+    cells = {case: show(finished) for case, finished in runs.items() if finished}
+    print_table(title, ["", *columns], [[row, *(cells.get((row, column), "") for column in columns)] for row in rows])
 PYTHON
 }
 
@@ -112,8 +103,7 @@ sweep() {
       local all=$((${#chosen[@]} == 0))
       ((all)) && chosen=("${!rows[@]}")
       for index in "${chosen[@]}"; do run_case "$index" || exit $?; done
-      ((all)) && print_tables
-      return 0
+      ((all == 0)) || print_tables
       ;;
   esac
 }

@@ -42,6 +42,34 @@ SH
   [[ $output == *"| float | 50.00 % | 50.00 % | 50.00 % |"*"| float | 1/16.0 | 1/16.0 | 1/16.0 |"* ]]
 }
 
+# Leaves metrics of the finished run in folder $1 with the results $2.
+finish() {
+  mkdir -p "$1"
+  echo "{\"result\": {$2}, \"epochs\": []}" > "$1/metrics.json"
+}
+
+@test "cells of several seeds are means and deviations" {
+  for seed in 1 2; do
+    finish "out/mlp_widths/float-64/s$seed" "\"train_loss\": $seed, \"quantized_val_accuracy\": 0.$seed"
+  done
+  echo '{"runs": [{"folder": "s1"}, {"folder": "s2"}], "result": {}}' > out/mlp_widths/float-64/metrics.json
+  OUT=$ROOM/out run "$SWEEPS/mlp_widths.sh" --table
+  [ "$status" -eq 0 ]
+  [[ $output == *"| float | 1.5000 +- 0.7071 |"*"| float | 15.00 +- 7.07 % |"* ]]
+}
+
+@test "a sweep ends with the exit code of its tables" {
+  printf '#!/bin/sh\n' > program
+  chmod +x program
+  mkdir -p out/mlp_widths/float-64
+  echo '{' > out/mlp_widths/float-64/metrics.json
+  for words in "--table" ""; do
+    # shellcheck disable=SC2086
+    QTRAIN=$ROOM/program OUT=$ROOM/out run "$SWEEPS/mlp_widths.sh" $words
+    [ "$status" -eq 1 ] || { echo "$words: $status $output"; false; }
+  done
+}
+
 @test "a sweep refuses what it does not know, and stops at a run that fails" {
   for word in 6 x -1 --nonsense; do
     run "$SWEEPS/mlp_widths.sh" "$word"
