@@ -48,7 +48,7 @@ run_case() {
   "$qtrain" "$top/experiments/$spec.yaml" "${changes[@]}" --out "$out/${rows[$1]}-${columns[$1]}" --skip-done --resume >&2
 }
 
-# Prints a table a quantity: rows and columns in the order of their first case.
+# Prints a table a quantity that some case has: rows and columns in the order of their first case.
 print_tables() {
   PYTHONPATH=$top/experiments python3 -B - "$out" "${rows[@]}" "${columns[@]}" <<'PYTHON'
 import statistics, sys
@@ -59,6 +59,8 @@ cases = list(zip(names[: len(names) // 2], names[len(names) // 2 :]))
 rows = list(dict.fromkeys(row for row, _ in cases))
 columns = list(dict.fromkeys(column for _, column in cases))
 runs = {(row, column): runs_of(f"{out}/{row}-{column}") for row, column in cases}
+if not any(runs.values()):
+    print("no case is finished", file=sys.stderr)
 
 
 def result(key, show):
@@ -81,6 +83,8 @@ tables = {
 }
 for title, show in tables.items():
     cells = {case: show(finished) for case, finished in runs.items() if finished}
+    if set(cells.values()) <= {"-"}:
+        continue
     print_table(title, ["", *columns], [[row, *(cells.get((row, column), "") for column in columns)] for row in rows])
 PYTHON
 }

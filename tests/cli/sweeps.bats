@@ -58,6 +58,17 @@ finish() {
   [[ $output == *"| float | 1.5000 +- 0.7071 |"*"| float | 15.00 +- 7.07 % |"* ]]
 }
 
+@test "a table without a number is left out" {
+  OUT=$ROOM/out run "$SWEEPS/mlp_widths.sh" --table
+  [ "$status" -eq 0 ]
+  [ "$output" = "no case is finished" ]
+  finish out/mlp_widths/float-64 '"train_loss": 1.25, "quantized_val_accuracy": 0.5'
+  OUT=$ROOM/out run "$SWEEPS/mlp_widths.sh" --table
+  [ "$status" -eq 0 ]
+  [[ $output == *"| float | 1.2500 |"*"| float | 50.00 % |"* ]]
+  [[ $output != *"bytes"* ]]
+}
+
 @test "a sweep ends with the exit code of its tables" {
   printf '#!/bin/sh\n' > program
   chmod +x program
