@@ -6,7 +6,8 @@ usage: experiments/run_short.sh [-h] [--out DIR] [FOLDER...]
 
 Runs every *_short.yaml of the folders below experiments/ (all that have some, unless FOLDERs are named), each after the
 run whose checkpoint it starts from, and prints for each folder a table of what was reached. Runs that are finished are
-passed over, interrupted ones continued. The first run that fails ends the script with its exit code.
+passed over, interrupted ones continued. A run that diverges is noted, what starts from it is not run, the others go on,
+and the exit code is 4 at the end; any other failure ends the script with its exit code.
 
   --out DIR   where runs go, DIR/FOLDER/NAME; runs/ of the repository unless given
   QTRAIN      the program; build/qtrain of the repository unless set
@@ -21,11 +22,11 @@ fail() {
   exit 2
 }
 
-# Runs spec $1, a path such as experiments/ste/resnet20_float.yaml, after those it starts from.
+# Runs spec $1, a path such as experiments/ste/resnet20_float.yaml, after those it starts from; 4 if one diverged.
 run_spec() {
-  local spec=$1 place=$1 key line start
+  local spec=$1 place=$1 code=0 key line start
   local -a words=()
-  [[ -z ${finished[$spec]:-} ]] || return 0
+  [[ -z ${finished[$spec]:-} ]] || return "${finished[$spec]}"
   [[ -f $spec ]] || fail "there is no $spec"
   place=${place#experiments/}
   place=$out/${place%.yaml}
@@ -34,18 +35,25 @@ run_spec() {
     [[ $key == model ]] || line='  '
     start=$(sed -n "s|^${line}init: *runs/\([^, }]*\)/checkpoint\.safetensors.*|\1|p" "$spec")
     [[ -n $start ]] || continue
-    run_spec "experiments/$start.yaml"
+    if ! run_spec "experiments/$start.yaml"; then
+      echo "run_short.sh: $spec is not run, it starts from $start, which diverged" >&2
+      finished[$spec]=4
+      return 4
+    fi
     [[ $out == runs ]] || words+=("$key.init=$out/$start/checkpoint.safetensors")
   done
-  "$qtrain" "$spec" ${words[@]+"${words[@]}"} --out "$place" --skip-done --resume >&2 || exit $?
-  finished[$spec]=yes
+  "$qtrain" "$spec" ${words[@]+"${words[@]}"} --out "$place" --skip-done --resume >&2 || code=$?
+  ((code == 0 || code == 4)) || exit "$code"
+  ((code == 0)) || echo "run_short.sh: $spec diverged" >&2
+  finished[$spec]=$code
+  return "$code"
 }
 
 # Prints the table of folder $1: its short specs, what the paper has, what the finished runs have.
 print_table() {
   PYTHONPATH=experiments python3 -B - "$out" "$1" <<'PYTHON'
 import glob, os, re, sys
-from tables import cell, percent, print_table, runs_of
+from tables import cell, diverged, percent, print_table, runs_of
 
 out, folder = sys.argv[1:]
 
@@ -55,15 +63,16 @@ def row(name, published, runs, show, measure):
     results = [run["result"] for run in runs]
     quantized = [result.get(f"quantized_val_{measure}") for result in results]
     training = [result.get(f"val_{measure}") for result in results]
-    return [
-        f"`{name}`",
-        published.group(1) if published else "-",
+    reached = [
         show(quantized),
         "-" if training == quantized else show(training),
         cell([result.get("train_loss") for result in results], ".4f"),
         percent([run["epochs"][-1].get("sign_changes") if run["epochs"] else None for run in runs]),
-        runs[0].get("spec", {}).get("engine", {}).get("precision", "float32"),
     ]
+    if diverged(runs):
+        reached = ["diverged", "-", "diverged", "-"]
+    precision = runs[0].get("spec", {}).get("engine", {}).get("precision", "float32")
+    return [f"`{name}`", published.group(1) if published else "-", *reached, precision]
 
 
 def print_rows(title, rows, measure):
@@ -82,6 +91,8 @@ for spec in sorted(glob.glob(f"experiments/{folder}/*_short.yaml")):
     with open(spec, encoding="utf-8") as file:
         published = re.search(r"^# Published: (.*)$", file.read(), re.MULTILINE)
     runs = runs_of(f"{out}/{folder}/{name}")
+    if not runs:
+        continue  # what it starts from diverged
     if "val_perplexity" in runs[0]["result"]:
         texts.append(row(name, published, runs, lambda values: cell(values, ".2f"), "perplexity"))
     else:
@@ -113,7 +124,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 [[ -x $qtrain ]] || fail "there is no program $qtrain, build it with 'make build' or set QTRAIN"
 
 shopt -s nullglob
-declare -A finished=()
+declare -A finished=()  # exit code of each spec that was run
+code=0
 if ((${#folders[@]} == 0)); then
   for spec in experiments/*/*_short.yaml; do
     folder=$(basename "$(dirname "$spec")")
@@ -126,6 +138,7 @@ for i in "${!folders[@]}"; do
   ((${#specs[@]})) || fail "experiments/${folders[i]} has no short specs"
 done
 for folder in "${folders[@]}"; do
-  for spec in "experiments/$folder"/*_short.yaml; do run_spec "$spec"; done
+  for spec in "experiments/$folder"/*_short.yaml; do run_spec "$spec" || code=$?; done
   print_table "$folder" || exit $?
 done
+exit "$code"

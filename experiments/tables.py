@@ -20,6 +20,10 @@ def runs_of(place):
     return [read(f"{place}/{run['folder']}/metrics.json") for run in metrics["runs"]]
 
 
+def diverged(runs):
+    return any(run["result"].get("status") == "diverged" for run in runs)
+
+
 def cell(values, form, factor=1, unit=""):
     """Their mean, and behind +- their deviation where there are several."""
     if None in values:

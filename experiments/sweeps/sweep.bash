@@ -21,7 +21,8 @@ $about
 
 Without INDEX all ${#rows[@]} cases run, one after the other, and the tables of what is finished are printed; with the
 environment's SLURM_ARRAY_TASK_ID, or INDEX from 0, those cases alone. Finished ones are passed over, interrupted ones
-continued. From the top of the repository:
+continued. A case that diverges is noted, the others go on, and the exit code is 4 at the end; any other failure ends the
+sweep with its exit code. From the top of the repository:
 
   experiments/sweeps/$(basename "$0")
   parallel -j 2 experiments/sweeps/$(basename "$0") ::: {0..$((${#rows[@]} - 1))}
@@ -39,20 +40,25 @@ fail() {
   exit 2
 }
 
+# Runs case $1; 4 if it diverged, any other failure ends the sweep.
 run_case() {
   if ! [[ $1 =~ ^[0-9]+$ ]] || (($1 >= ${#rows[@]})); then
     fail "there is no case $1, they are 0 to $((${#rows[@]} - 1))"
   fi
+  local code=0
   local -a changes
   read -ra changes <<< "${words[$1]}"
-  "$qtrain" "$top/experiments/$spec.yaml" "${changes[@]}" --out "$out/${rows[$1]}-${columns[$1]}" --skip-done --resume >&2
+  "$qtrain" "$top/experiments/$spec.yaml" "${changes[@]}" --out "$out/${rows[$1]}-${columns[$1]}" --skip-done --resume >&2 || code=$?
+  ((code == 0 || code == 4)) || exit "$code"
+  ((code == 0)) || echo "$(basename "$0"): case $1, ${rows[$1]}-${columns[$1]}, diverged" >&2
+  return "$code"
 }
 
 # Prints a table a quantity that some case has: rows and columns in the order of their first case.
 print_tables() {
   PYTHONPATH=$top/experiments python3 -B - "$out" "${rows[@]}" "${columns[@]}" <<'PYTHON'
 import statistics, sys
-from tables import cell, percent, print_table, runs_of
+from tables import cell, diverged, percent, print_table, runs_of
 
 out, *names = sys.argv[1:]
 cases = list(zip(names[: len(names) // 2], names[len(names) // 2 :]))
@@ -64,7 +70,7 @@ if not any(runs.values()):
 
 
 def result(key, show):
-    return lambda runs: show([run["result"].get(key) for run in runs])
+    return lambda runs: "diverged" if diverged(runs) else show([run["result"].get(key) for run in runs])
 
 
 def share(direction):
@@ -104,10 +110,11 @@ sweep() {
       [[ -x $qtrain ]] || fail "there is no program $qtrain, build it with 'make build' or set QTRAIN"
       local -a chosen=("$@")
       ((${#chosen[@]})) || chosen=(${SLURM_ARRAY_TASK_ID:+"$SLURM_ARRAY_TASK_ID"})
-      local all=$((${#chosen[@]} == 0))
+      local all=$((${#chosen[@]} == 0)) code=0
       ((all)) && chosen=("${!rows[@]}")
-      for index in "${chosen[@]}"; do run_case "$index" || exit $?; done
-      ((all == 0)) || print_tables
+      for index in "${chosen[@]}"; do run_case "$index" || code=$?; done
+      ((all == 0)) || print_tables || exit $?
+      return "$code"
       ;;
   esac
 }

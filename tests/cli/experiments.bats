@@ -4,7 +4,8 @@ load helper
 
 EXPERIMENTS=$BATS_TEST_DIRNAME/../../experiments
 
-# A program in place of qtrain: notes its words in calls, and leaves metrics; fails for a spec named in $FAILING.
+# A program in place of qtrain: notes its words in calls, and leaves metrics; fails for a spec named in $FAILING,
+# and diverges after an epoch for one named in $DIVERGING.
 make_stub() {
   cat > stub <<'SH'
 #!/bin/sh
@@ -12,7 +13,11 @@ echo "$*" >> "$CALLS"
 case $1 in *"${FAILING:-nothing}"*) exit 7 ;; esac
 while [ "$1" != --out ]; do shift; done
 mkdir -p "$2"
-echo '{"result": {"quantized_val_accuracy": 0.5, "train_loss": 1.25}, "epochs": [{"sign_changes": 0.125}]}' > "$2/metrics.json"
+status=done
+case $2 in *"${DIVERGING:-nothing}") status=diverged ;; esac
+echo '{"result": {"status": "'$status'", "quantized_val_accuracy": 0.5, "val_accuracy": 0.25, "train_loss": 1.25},' \
+  '"epochs": [{"sign_changes": 0.125}]}' > "$2/metrics.json"
+[ $status = done ] || exit 4
 SH
   chmod +x stub
   export QTRAIN=$ROOM/stub CALLS=$ROOM/calls
@@ -73,7 +78,7 @@ SH
   [ "${first%%:*}" -lt "${then%%:*}" ]
   [ "$(grep -c warm_start/resnet20_float.yaml "$CALLS")" -eq 1 ]
   grep -q "^experiments/proxquant/resnet20_prox_quant_short.yaml model.init=$ROOM/made/warm_start/resnet20_float/check" "$CALLS"
-  [[ "$output" == *"### proxquant"* && "$output" == *'| `resnet20_prox_quant_short` | 90.65 %'*'| 50.00 % | 1.2500 | 12.50 % |'* ]]
+  [[ "$output" == *"### proxquant"* && "$output" == *'| `resnet20_prox_quant_short` | 90.65 %'*'| 50.00 % | 25.00 % | 1.2500 | 12.50 % |'* ]]
 }
 
 @test "run_short.sh runs what the quantizers of a spec come from first, too" {
@@ -91,6 +96,21 @@ SH
   FAILING=resnet20_binary_connect_short run "$EXPERIMENTS/run_short.sh" --out made proxquant
   [ "$status" -eq 7 ]
   [ "$(tail -n 1 "$CALLS" | cut -d ' ' -f 1)" = experiments/proxquant/resnet20_binary_connect_short.yaml ]
+}
+
+@test "run_short.sh goes on after a run that diverges, without what starts from it, exit 4" {
+  make_stub
+  DIVERGING=loss_aware/lab_mnist_lab_short run "$EXPERIMENTS/run_short.sh" --out made loss_aware
+  [ "$status" -eq 4 ]
+  [[ "$output" == *"run_short.sh: experiments/loss_aware/lab_mnist_lab_short.yaml diverged"* ]]
+  grep -q '^experiments/loss_aware/laq_mnist_laq3_linear_short.yaml ' "$CALLS"
+  row=$(grep '| `lab_mnist_lab_short` |' <<< "$output")
+  [[ $row == *"| diverged | - | diverged | - |"* ]]
+
+  DIVERGING=warm_start/resnet20_float run "$EXPERIMENTS/run_short.sh" --out made binary_relax
+  [ "$status" -eq 4 ]
+  [[ "$output" == *"experiments/binary_relax/resnet20_binary_relax_short.yaml is not run"* ]]
+  [ "$(tail -n 1 "$CALLS" | cut -d ' ' -f 1)" = experiments/warm_start/resnet20_float.yaml ]
 }
 
 # A program in place of qtrain whose runs have two seeds, tested with other weights than the quantized ones.

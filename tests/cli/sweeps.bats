@@ -42,6 +42,29 @@ SH
   [[ $output == *"| float | 50.00 % | 50.00 % | 50.00 % |"*"| float | 1/16.0 | 1/16.0 | 1/16.0 |"* ]]
 }
 
+@test "a sweep goes on after a case that diverges, which its tables say, exit 4" {
+  cat > program <<'SH'
+#!/bin/sh
+echo "$*" >> "$CALLS"
+while [ "$1" != --out ]; do shift; done
+mkdir -p "$2"
+status=done
+case $2 in */float-256) status=diverged ;; esac
+echo '{"result": {"status": "'$status'", "quantized_val_accuracy": 0.5, "train_loss": 1.25}}' > "$2/metrics.json"
+[ $status = done ] || exit 4
+SH
+  chmod +x program
+  for _ in first again; do
+    QTRAIN=$ROOM/program CALLS=$ROOM/calls OUT=$ROOM/out run "$SWEEPS/mlp_widths.sh"
+    [ "$status" -eq 4 ]
+    [[ $output == "mlp_widths.sh: case 1, float-256, diverged"$'\n'* ]]
+    [[ $output == *"| float | 1.2500 | diverged | 1.2500 |"*"| float | 50.00 % | diverged | 50.00 % |"* ]]
+  done
+  [ "$(wc -l < calls)" -eq 12 ]
+  QTRAIN=$ROOM/program CALLS=$ROOM/calls OUT=$ROOM/out run "$SWEEPS/mlp_widths.sh" 1
+  [ "$status" -eq 4 ]
+}
+
 # Leaves metrics of the finished run in folder $1 with the results $2.
 finish() {
   mkdir -p "$1"
@@ -87,9 +110,12 @@ finish() {
     [ "$status" -eq 2 ]
     [[ $output == *"-h tells"* ]]
   done
-  printf '#!/bin/sh\necho call >> calls\nexit 7\n' > program
+  printf '#!/bin/sh\necho call >> calls\nexit "$CODE"\n' > program
   chmod +x program
-  QTRAIN=$ROOM/program OUT=$ROOM/out run "$SWEEPS/mlp_widths.sh"
-  [ "$status" -eq 7 ]
-  [ "$(wc -l < calls)" -eq 1 ]
+  for code in 1 2 3 130 143; do
+    CODE=$code QTRAIN=$ROOM/program OUT=$ROOM/out run "$SWEEPS/mlp_widths.sh"
+    [ "$status" -eq "$code" ]
+    [ "$(wc -l < calls)" -eq 1 ]
+    rm calls
+  done
 }
