@@ -15,19 +15,21 @@ add() {
 
 usage() {
   cat <<TEXT
-usage: experiments/sweeps/$(basename "$0") [-h | --list | --table | INDEX...]
+usage: $0 [-h | --list | --table | INDEX...] [-- path=value...]
 
 $about
 
 Without INDEX all ${#rows[@]} cases run, one after the other, and the tables of what is finished are printed; with the
 environment's SLURM_ARRAY_TASK_ID, or INDEX from 0, those cases alone. Finished ones are passed over, interrupted ones
 continued. A case that diverges is noted, the others go on, and the exit code is 4 at the end; any other failure ends the
-sweep with its exit code. From the top of the repository:
+sweep with its exit code. Words behind -- change every case; those that change results need an OUT of their own. A case
+takes all cores unless it is told engine.threads.
 
-  experiments/sweeps/$(basename "$0")
-  parallel -j 2 experiments/sweeps/$(basename "$0") ::: {0..$((${#rows[@]} - 1))}
-  sbatch --array=0-$((${#rows[@]} - 1)) --wrap experiments/sweeps/$(basename "$0")
-  experiments/sweeps/$(basename "$0") --table
+  $0
+  OUT=runs/quick $0 -- train.epochs=1
+  parallel -j 2 $0 {} -- engine.threads=1 ::: {0..$((${#rows[@]} - 1))}
+  sbatch --array=0-$((${#rows[@]} - 1)) --wrap $0
+  $0 --table
 
   OUT          where runs go, OUT/NAME/ROW-COLUMN; runs/sweeps of the repository unless set
   QTRAIN       the program; build/qtrain of the repository unless set
@@ -45,12 +47,12 @@ run_case() {
   if ! [[ $1 =~ ^[0-9]+$ ]] || (($1 >= ${#rows[@]})); then
     fail "there is no case $1, they are 0 to $((${#rows[@]} - 1))"
   fi
-  local code=0
+  local code=0 name=${rows[$1]}-${columns[$1]}
   local -a changes
   read -ra changes <<< "${words[$1]}"
-  "$qtrain" "$top/experiments/$spec.yaml" "${changes[@]}" --out "$out/${rows[$1]}-${columns[$1]}" --skip-done --resume >&2 || code=$?
+  "$qtrain" "$top/experiments/$spec.yaml" "${changes[@]}" "${extra[@]}" --out "$out/$name" --skip-done --resume >&2 || code=$?
   ((code == 0 || code == 4)) || exit "$code"
-  ((code == 0)) || echo "$(basename "$0"): case $1, ${rows[$1]}-${columns[$1]}, diverged" >&2
+  ((code == 0)) || echo "$(basename "$0"): case $1, $name, diverged" >&2
   return "$code"
 }
 
@@ -101,14 +103,19 @@ sweep() {
   qtrain=${QTRAIN:-$top/build/qtrain}
   : "${QTRAIN_DATA:=$top/data}"
   export QTRAIN_DATA
-  case ${1:-} in
+  local -a chosen=()
+  while (($#)) && [[ $1 != -- ]]; do
+    chosen+=("$1")
+    shift
+  done
+  extra=("${@:2}")
+  case ${chosen[0]:-} in
     -h | --help) usage ;;
     --list) for i in "${!rows[@]}"; do echo "$i ${rows[i]} ${columns[i]} ${words[i]}"; done ;;
     --table) print_tables ;;
-    -*) fail "there is no option $1" ;;
+    -*) fail "there is no option ${chosen[0]}" ;;
     *)
       [[ -x $qtrain ]] || fail "there is no program $qtrain, build it with 'make build' or set QTRAIN"
-      local -a chosen=("$@")
       ((${#chosen[@]})) || chosen=(${SLURM_ARRAY_TASK_ID:+"$SLURM_ARRAY_TASK_ID"})
       local all=$((${#chosen[@]} == 0)) code=0
       ((all)) && chosen=("${!rows[@]}")

@@ -9,15 +9,13 @@ SWEEPS=$BATS_TEST_DIRNAME/../../experiments/sweeps
     "$sweep" --list > cases
     [ "$(wc -l < cases)" -ge 4 ]
     [ -z "$(cut -d ' ' -f 2,3 cases | sort | uniq -d)" ]
-    spec=$SWEEPS/../$(sed -n 's/^spec=//p' "$sweep").yaml
-    while read -ra words; do
-      "$QTRAIN" "$spec" "${words[@]:3}" dataset.limit.train=256 dataset.name=shapes10 train.epochs=0 \
-        dataset.limit.test=64 --out "$ROOM/runs/$(basename "$sweep")/${words[0]}" --quiet > /dev/null
-    done < <(sed -n '1p;$p' cases)
+    OUT=$ROOM/runs "$sweep" 0 "$(($(wc -l < cases) - 1))" -- dataset.limit.train=256 dataset.name=shapes10 train.epochs=0 \
+      dataset.limit.test=64 engine.threads=1 --quiet
+    [ "$(find "runs/$(basename "$sweep" .sh)" -name metrics.json | wc -l)" -eq 2 ]
   done
 }
 
-@test "a case by number, by SLURM_ARRAY_TASK_ID, and all with their tables" {
+@test "a case by number, by SLURM_ARRAY_TASK_ID, with words of its own, and all with their tables" {
   cat > program <<'SH'
 #!/bin/sh
 echo "$*" >> "$CALLS"
@@ -34,11 +32,15 @@ SH
   [ "$(wc -l < calls)" -eq 2 ]
   sed -n 1p calls | grep -q "model.widths=\[256\] .*bits=3 --out $ROOM/out/mlp_widths/SQ3-256 --skip-done --resume"
   sed -n 2p calls | grep -q -- "--out $ROOM/out/mlp_widths/float-256 "
+  run "$SWEEPS/mlp_widths.sh" 0 -- train.epochs=1 "train.optimizer={name: sgd, momentum: 0}"
+  [ "$status" -eq 0 ]
+  sed -n 3p calls | grep -q "method=none train.epochs=1 train.optimizer={name: sgd, momentum: 0} --out $ROOM/out/mlp_widths/float-64 "
   run "$SWEEPS/mlp_widths.sh" --table
   [[ $output == *"| SQ3 |  | 1.2500 |  |"* ]]
-  run "$SWEEPS/mlp_widths.sh"
+  run "$SWEEPS/mlp_widths.sh" -- engine.threads=1
   [ "$status" -eq 0 ]
-  [ "$(wc -l < calls)" -eq 8 ]
+  [ "$(wc -l < calls)" -eq 9 ]
+  [ "$(tail -n 6 calls | grep -c ' engine.threads=1 --out ')" -eq 6 ]
   [[ $output == *"| float | 50.00 % | 50.00 % | 50.00 % |"*"| float | 1/16.0 | 1/16.0 | 1/16.0 |"* ]]
 }
 
