@@ -8,12 +8,12 @@ spec=analysis/cifarnet_workers_short
 
 for row in "float none" "LAB lab" "LAQ2 laq 2" "LAQ3 laq 3" "LAQ4 laq 4"; do
   read -r name method bits <<< "$row"
-  weights="quantize.weights.method=$method${bits:+ quantize.weights.bits=$bits}"
-  add "$name" float "$weights"
+  weights=("quantize.weights.method=$method" ${bits:+"quantize.weights.bits=$bits"})
+  add "$name" float "${weights[@]}"
   for gradient_bits in 2 3 4; do
-    gradients="quantize.gradients.method=stochastic_linear quantize.gradients.bits=$gradient_bits"
-    add "$name" "SQ$gradient_bits" "$weights" "$gradients"
-    add "$name" "SQ${gradient_bits}c3" "$weights" "$gradients" quantize.gradients.clip=3
+    gradients=(quantize.gradients.method=stochastic_linear "quantize.gradients.bits=$gradient_bits")
+    add "$name" "SQ$gradient_bits" "${weights[@]}" "${gradients[@]}"
+    add "$name" "SQ${gradient_bits}c3" "${weights[@]}" "${gradients[@]}" quantize.gradients.clip=3
   done
 done
 sweep "$@"

@@ -9,7 +9,7 @@ for gradients in "float none" "SQ3 stochastic_linear 3"; do
   read -r name method bits <<< "$gradients"
   for units in 64 256 1024; do
     add "$name" "$units" "model.widths=[$units]" \
-      "quantize.gradients.method=$method${bits:+ quantize.gradients.bits=$bits}"
+      "quantize.gradients.method=$method" ${bits:+"quantize.gradients.bits=$bits"}
   done
 done
 sweep "$@"

@@ -1,16 +1,20 @@
 # shellcheck shell=bash disable=SC2154  # spec and about are the sweep's
-# Sourced by the sweeps beside it. A sweep sets `spec` (a path below experiments/, without .yaml) and calls
+# Sourced by the sweeps beside it. A sweep sets `spec` (a name below experiments/ without .yaml, or the path of a .yaml
+# file), has its own lines of help in `about`, and calls
 #   add ROW COLUMN [path=value...]     once a case: its place in the tables, and what it changes in the spec
 #   sweep "$@"                         at the end
-# and has its own lines of help in `about`.
 rows=()
 columns=()
-words=()
+words=()   # of all cases, one after the other
+starts=()  # where each case's words start
+counts=()  # how many it has
 
 add() {
   rows+=("$1")
   columns+=("$2")
-  words+=("${*:3}")  # words without spaces
+  starts+=("${#words[@]}")
+  counts+=("$(($# - 2))")
+  words+=("${@:3}")
 }
 
 usage() {
@@ -44,13 +48,12 @@ fail() {
 
 # Runs case $1; 4 if it diverged, any other failure ends the sweep.
 run_case() {
-  if ! [[ $1 =~ ^[0-9]+$ ]] || (($1 >= ${#rows[@]})); then
+  if ! [[ $1 =~ ^(0|[1-9][0-9]*)$ ]] || (($1 >= ${#rows[@]})); then
     fail "there is no case $1, they are 0 to $((${#rows[@]} - 1))"
   fi
   local code=0 name=${rows[$1]}-${columns[$1]}
-  local -a changes
-  read -ra changes <<< "${words[$1]}"
-  "$qtrain" "$top/experiments/$spec.yaml" "${changes[@]}" "${extra[@]}" --out "$out/$name" --skip-done --resume >&2 || code=$?
+  local -a changes=("${words[@]:starts[$1]:counts[$1]}" "${extra[@]}")
+  "$qtrain" "$spec" "${changes[@]}" --out "$out/$name" --skip-done --resume >&2 || code=$?
   ((code == 0 || code == 4)) || exit "$code"
   ((code == 0)) || echo "$(basename "$0"): case $1, $name, diverged" >&2
   return "$code"
@@ -99,6 +102,7 @@ PYTHON
 
 sweep() {
   top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+  [[ $spec == *.yaml ]] || spec=$top/experiments/$spec.yaml
   out=${OUT:-$top/runs/sweeps}/$(basename "$0" .sh)
   qtrain=${QTRAIN:-$top/build/qtrain}
   : "${QTRAIN_DATA:=$top/data}"
@@ -111,7 +115,7 @@ sweep() {
   extra=("${@:2}")
   case ${chosen[0]:-} in
     -h | --help) usage ;;
-    --list) for i in "${!rows[@]}"; do echo "$i ${rows[i]} ${columns[i]} ${words[i]}"; done ;;
+    --list) for i in "${!rows[@]}"; do echo "$i ${rows[i]} ${columns[i]} ${words[*]:starts[i]:counts[i]}"; done ;;
     --table) print_tables ;;
     -*) fail "there is no option ${chosen[0]}" ;;
     *)

@@ -9,7 +9,7 @@ for gradients in "float none" "SQ2 stochastic_linear 2"; do
   read -r name method bits <<< "$gradients"
   for filters in 16 32 64; do
     add "$name" "$filters" quantize.weights.method=laq quantize.weights.bits=3 model.filters=$filters \
-      "quantize.gradients.method=$method${bits:+ quantize.gradients.bits=$bits}"
+      "quantize.gradients.method=$method" ${bits:+"quantize.gradients.bits=$bits"}
   done
 done
 sweep "$@"

@@ -10,7 +10,7 @@ for gradients in "float none" "SQ2 stochastic_linear 2" "SQ2c3 stochastic_linear
   read -r name method bits clip <<< "$gradients"
   for count in 1 2 4 8 16; do
     add "$name" "$count" quantize.weights.method=laq quantize.weights.bits=3 workers.count=$count \
-      "quantize.gradients.method=$method${bits:+ quantize.gradients.bits=$bits}${clip:+ quantize.gradients.clip=$clip}"
+      "quantize.gradients.method=$method" ${bits:+"quantize.gradients.bits=$bits"} ${clip:+"quantize.gradients.clip=$clip"}
   done
 done
 sweep "$@"

@@ -34,7 +34,7 @@ SH
   sed -n 2p calls | grep -q -- "--out $ROOM/out/mlp_widths/float-256 "
   run "$SWEEPS/mlp_widths.sh" 0 -- train.epochs=1 "train.optimizer={name: sgd, momentum: 0}"
   [ "$status" -eq 0 ]
-  sed -n 3p calls | grep -q "method=none train.epochs=1 train.optimizer={name: sgd, momentum: 0} --out $ROOM/out/mlp_widths/float-64 "
+  sed -n 3p calls | grep -q "method=none train.epochs=1 train.optimizer={name: sgd, momentum: 0} --out $ROOM/out/"
   run "$SWEEPS/mlp_widths.sh" --table
   [[ $output == *"| SQ3 |  | 1.2500 |  |"* ]]
   run "$SWEEPS/mlp_widths.sh" -- engine.threads=1
@@ -107,7 +107,7 @@ finish() {
 }
 
 @test "a sweep refuses what it does not know, and stops at a run that fails" {
-  for word in 6 x -1 --nonsense; do
+  for word in 6 08 x -1 --nonsense; do
     run "$SWEEPS/mlp_widths.sh" "$word"
     [ "$status" -eq 2 ]
     [[ $output == *"-h tells"* ]]
@@ -120,4 +120,30 @@ finish() {
     [ "$(wc -l < calls)" -eq 1 ]
     rm calls
   done
+}
+
+# Writes the sweep of the README's example to file $1.
+write_example() {
+  sed -n '/^```bash$/,/^```$/p' "$SWEEPS/../README.md" | sed '/^```/d' > "$1"
+  grep -q '^sweep ' "$1"
+  chmod +x "$1"
+}
+
+@test "the README's sweep runs" {
+  mkdir experiments
+  cp -r "$SWEEPS" "$SWEEPS/../tables.py" "$SWEEPS/../quickstart.yaml" experiments
+  write_example experiments/sweeps/optimizers.sh
+  run experiments/sweeps/optimizers.sh -- dataset.limit.train=32 dataset.limit.test=32 train.epochs=1 engine.threads=1
+  [ "$status" -eq 0 ] || { echo "$output"; false; }
+  [ -f runs/sweeps/optimizers/binary_connect-sgd/metrics.json ]
+  [[ $output == *"|  | adam | sgd |"*"| none | "*" % | "*" % |"*"| binary_connect | "* ]]
+}
+
+@test "a sweep may lie anywhere, and so may its spec" {
+  write_example own.sh
+  sed -i "s|^source .*|source '$SWEEPS/sweep.bash'|; s|^spec=.*|spec=./tiny.yaml|" own.sh
+  OUT=$ROOM/out run ./own.sh 3 -- train.epochs=0
+  [ "$status" -eq 0 ] || { echo "$output"; false; }
+  grep -q '"name": "tiny"' out/own/binary_connect-sgd/metrics.json
+  grep -q '"name": "sgd"' out/own/binary_connect-sgd/metrics.json
 }
