@@ -1,7 +1,7 @@
 # The verbs of the project, over the CMake presets. Each installs the Debian packages that it needs and misses.
 SHELL := bash
 .DEFAULT_GOAL := build
-.PHONY: run build test test-isa asan clang tidy format format-check layers lines bench clean
+.PHONY: run build test test-isa asan clang tidy format format-check reference layers lines bench clean
 
 INSTALL := .ci/install_packages
 CTEST := ctest --output-on-failure --no-tests=error --parallel 2 --test-dir
@@ -48,6 +48,10 @@ format:
 format-check:
 	@$(INSTALL) format
 	$(SOURCES) | xargs clang-format --dry-run -Werror
+
+reference: build  ## writes the spec reference into README.md
+	sed -i '/^<!-- made by `qtrain reference`/q' README.md
+	(echo; ./build/qtrain reference) >> README.md
 
 layers:
 	tests/scripts/check_layers.sh

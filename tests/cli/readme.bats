@@ -11,9 +11,9 @@ load helper
 
 @test "the README's quantizer compiles" {
   cd "$BATS_TEST_DIRNAME/../.."
-  file=$BATS_TEST_TMPDIR/scaled_sign.cpp
+  file=$BATS_TEST_TMPDIR/mean_sign.cpp
   sed -n '/^```cpp$/,/^```$/p' README.md | sed '/^```/d' >"$file"
-  grep -q 'read_scaled_sign' "$file"
+  grep -q 'read_mean_sign' "$file"
   run "${CXX:-c++}" -std=c++20 -Wall -Wextra -Wconversion -Wshadow -Werror -Isrc -fsyntax-only "$file"
   [ "$status" -eq 0 ] || { echo "$output"; false; }
 }
@@ -31,7 +31,7 @@ load helper
 
 @test "every make verb of the README exists" {
   cd "$BATS_TEST_DIRNAME/../.."
-  for verb in run build test test-isa asan clang tidy format layers lines bench clean; do
+  for verb in run build test test-isa asan clang tidy format reference layers lines bench clean; do
     run make --dry-run "$verb"
     [ "$status" -eq 0 ] || { echo "$verb: $output"; false; }
   done
