@@ -31,11 +31,14 @@ namespace fs = std::filesystem;
 constexpr const char* kMetrics = "metrics.json";
 constexpr int kGoOn = -1;  ///< in place of an exit code
 
-/// Whether `folder` holds this experiment finished; an Error (usage) if it is another one's.
-std::optional<Json> finished_here(const fs::path& folder, const Json& resolved) {
+/// Whether `folder` holds this experiment finished; an Error (usage) if it is another one's. With
+/// `other_seeds` that of other seeds is this one, not finished.
+std::optional<Json> finished_here(const fs::path& folder, const Json& resolved, bool other_seeds = false) {
   std::optional<Json> metrics = finished_metrics(folder);
   if (!metrics) return std::nullopt;
   const std::vector<std::string> keys = differing_keys((*metrics)["spec"], resolved);
+  const auto of_seeds = [](const std::string& key) { return ("." + key).find(".seeds.") != key.npos; };
+  if (other_seeds && !keys.empty() && std::ranges::all_of(keys, of_seeds)) return std::nullopt;
   if (!keys.empty())
     fail(ExitCode::usage,
          "{} holds another experiment, choose another folder with --out; these keys differ: {}",
@@ -225,7 +228,8 @@ int look_at(const fs::path& path, Job& job, const Json& resolved) {
     return kGoOn;
   }
   if (!job.request.resume && !job.request.skip_done) fail_exists(path);
-  const std::optional<Json> metrics = finished_here(path, resolved);
+  const bool other_seeds = job.request.resume && !job.experiment.seeds.empty();
+  const std::optional<Json> metrics = finished_here(path, resolved, other_seeds);
   if (metrics) {
     job.console.say(fmt::format("{} is finished", path.string()));
     warn_of_another_program(job, path);

@@ -194,6 +194,22 @@ values = [json.load(open(f"many/s{s}/metrics.json"))["result"]["val_accuracy"] f
 assert abs(top["result"]["val_accuracy"] - statistics.mean(values)) < 1e-12
 assert abs(top["result"]["val_accuracy_deviation"] - statistics.stdev(values)) < 1e-12
 PY
+  touch --date=2001-01-01 many/s1/metrics.json
+  run "$QTRAIN" tiny.yaml 'seeds=[1, 2, 3]' train.epochs=1 --out many --skip-done
+  [ "$status" -eq 2 ]
+  "$QTRAIN" tiny.yaml 'seeds=[1, 2, 3]' train.epochs=1 --out many --resume --quiet
+  "$QTRAIN" tiny.yaml 'seeds=[1, 2, 3]' train.epochs=1 --out anew --quiet
+  cmp anew/metrics.json many/metrics.json
+  [ "$(date -r many/s1/metrics.json +%Y)" -eq 2001 ]
+}
+
+@test "a seed that diverges leaves no means" {
+  status=0
+  "$QTRAIN" tiny.yaml 'seeds=[1, 2]' 'train.optimizer={name: sgd, learning_rate: 1.0e+30}' quantize.weights.method=none \
+    'quantize.activations={quantizer: none}' model.batch_norm=false --out many > out || status=$?
+  [ "$status" -eq 4 ]
+  grep -q '^    diverged  *2$' out
+  python3 -c 'import json; r = json.load(open("many/metrics.json"))["result"]; assert r["diverged_seeds"] == 2 and r["val_accuracy"] is None'
 }
 
 @test "a stage continues from the one before" {
