@@ -74,6 +74,7 @@ struct ParameterSlot {
   quant::WeightMethod* method = nullptr;  ///< of a quantized weight
   int index = 0;                          ///< among all slots
   double learning_rate_factor = 1;
+  double decay = 0;           ///< learned: L2 decay
   double gradient_limit = 0;  ///< learned: gradient clamped to +-limit before the step; 0 = none
   float low = 0, high = 0;    ///< learned: value clamped to [low, high] after the step
   bool pulled = false;        ///< learned with a weight: its gradient is made by pull_gradients()

@@ -56,6 +56,9 @@ void OptimizerSpec::read(spec::Reader keys) {
              "the gradient of all learned values together is scaled down to this norm; 0: it is not");
   keys.field("clip_value", clip_value, spec::non_negative,
              "every gradient is cut to [-clip_value, clip_value], before clip_norm; 0: it is not");
+  keys.field(
+      "restart_epochs", restart_epochs, spec::non_negative,
+      "epochs after which its momentum or moments start anew, as ProxQuant's code does each epoch; 0: never");
   rule = entry.read(keys);
   keys.finish();
 }

@@ -57,8 +57,8 @@ struct ScheduleEntry {
 std::span<const OptimizerEntry> optimizers();
 std::span<const ScheduleEntry> schedules();
 
-/// Reads `train.optimizer`: name, learning_rate, weight_decay, decay_only, clip_norm, clip_value and the
-/// rule's own keys.
+/// Reads `train.optimizer`: name, learning_rate, weight_decay, decay_only, clip_norm, clip_value,
+/// restart_epochs and the rule's own keys.
 struct OptimizerSpec {
   std::string name = "sgd";
   double learning_rate = 0.1;
@@ -66,6 +66,7 @@ struct OptimizerSpec {
   std::vector<std::string> decay_only;  ///< kinds of parameters or patterns of names; empty: all
   double clip_norm = 0;                 ///< 0: off
   double clip_value = 0;                ///< 0: off
+  int restart_epochs = 0;               ///< its state is new after so many; 0: never
   std::unique_ptr<Optimizer> rule;
   void read(spec::Reader keys);
 };

@@ -13,7 +13,8 @@ struct LearnedParameter {
   /// stage of other bits starts its own. Empty: it is carried over.
   std::string unit = {};
   std::vector<float> initial;
-  double learning_rate_factor = 1.0;                                ///< times the schedule's rate
+  double learning_rate_factor = 1.0;  ///< times the schedule's rate
+  double decay = 0;                   ///< L2, times the value is added to its gradient
   double gradient_limit = std::numeric_limits<double>::infinity();  ///< gradient clamped to +-this
   float low = -std::numeric_limits<float>::infinity();  ///< value clamped to [low, high] after the step
   float high = std::numeric_limits<float>::infinity();

@@ -125,7 +125,10 @@ void Trainer::update(const datasets::Batch& batch, const quant::WeightContext& n
   bool finite = true;
   if (workers_.has_latents()) {
     engine_.pull_gradients();
-    updater_.step(now.learning_rate, position_.step);
+    const std::int64_t period = stage_.optimizer->restart_epochs * now.steps_per_epoch;
+    const std::int64_t step = period > 0 ? position_.step % period : position_.step;
+    if (step == 0 && position_.step > 0) updater_.restart();
+    updater_.step(now.learning_rate, step);
     finite = engine_.latents_finite();
   }
   workers_.share_finite(finite);

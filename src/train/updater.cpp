@@ -10,7 +10,8 @@ namespace qtrain::train {
 
 double weight_decay(const engine::ParameterSlot& slot, const optim::OptimizerSpec& optimizer,
                     const Choice& decays) {
-  if (slot.kind == engine::ParameterSlot::Kind::learned || (decays && !decays(slot))) return 0;
+  if (slot.kind == engine::ParameterSlot::Kind::learned) return slot.decay;
+  if (decays && !decays(slot)) return 0;
   return optimizer.weight_decay;
 }
 
@@ -63,6 +64,10 @@ void Updater::step(double learning_rate, std::int64_t step) {
                              .weight_decay = part.weight_decay,
                              .step = step});
   });
+}
+
+void Updater::restart() {
+  for (AlignedBuffer<float>& array : state_) std::ranges::fill(array.span(), 0.0f);
 }
 
 std::span<const float> Updater::second_moment() const {

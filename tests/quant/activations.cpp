@@ -128,6 +128,8 @@ TEST_CASE("pact: levels up to alpha, and a gradient from where it clips") {
   REQUIRE(parameters.size() == 1);
   CHECK(parameters[0].name == "alpha");
   CHECK(parameters[0].initial == Values{3});
+  CHECK(parameters[0].decay == 2e-4);
+  CHECK(make("pact, decay: 0.5")->learned()[0].decay == 0.5);
   CHECK_FALSE(mistakes_of<ActivationSpec>("{quantizer: pact, initial: 0}").empty());
 }
 

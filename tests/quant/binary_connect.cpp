@@ -81,6 +81,16 @@ TEST_CASE("binary_connect: sign with sign(0) = +1, straight through, clipped to 
   CHECK(settled == std::array<float, 8>{0.3F, -0.3F, 0, -0.0F, kTiny, -kTiny, 1, -1});
 }
 
+TEST_CASE("binary_connect, bound: gradient: none beyond +-1, latents as they are") {
+  const std::array<float, 5> u = {0.5F, 1, -1, 1.5F, -7}, w = {1, 1, -1, 1, -1}, gw = {1, 2, 3, 4, 5};
+  const auto method = make("binary_connect, bound: gradient", {1, 5});
+  std::array<float, 5> gu{}, settled = u;
+  method->pulled(u, w, gw, {}, gu);
+  CHECK(gu == std::array<float, 5>{1, 2, 3, 0, 0});
+  method->settled(settled, {});
+  CHECK(settled == u);
+}
+
 // Loss (w - c)^2 / 2: mean w = c - (u_T - u_0) / (0.1 T); from u_0 = 0.4 after 1000 steps .304 and -.746.
 TEST_CASE("binary_connect: on a quadratic the mean weight tends to its minimum") {
   float u = 0.4F;

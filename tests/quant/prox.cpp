@@ -430,6 +430,9 @@ TEST_CASE("binary_relax: codes exist where weights are projected, one scale a te
   REQUIRE(ternary->codes(final_of(*ternary, u), codes, scales));
   CHECK(codes == Values{0, -1, 1, 1, 0, -1});
   CHECK(scales[0] == 1.75F);
+  const Values of_all =
+      final_of(*make("binary_relax, levels: ternary, mean_over: all", {1, 3}), {0.5F, -1.5F, 2});
+  CHECK(of_all == Values{0, static_cast<float>(-3.5 / 3), static_cast<float>(3.5 / 3)});
   const auto whole = make("binary_relax, levels: ternary", {2, 3});
   CHECK(whole->scale_count() == 1);
   REQUIRE(whole->codes(final_of(*whole, u), codes, std::span(scales).first(1)));

@@ -78,6 +78,20 @@ TEST_CASE("cifarnet learns with all that its papers train it with, and resumes t
   CHECK(same_bytes(second.save(), whole.save()));
 }
 
+TEST_CASE("an optimizer that restarts each epoch is a new one in each") {
+  const Experiment restarts(kAdam + Words{"optimizer.restart_epochs=1"}), plain(kAdam);
+  Trainer whole(restarts.stage(2), restarts.loaded.dataset);
+  whole.run_epoch(go_on);
+  Trainer first(plain.stage(1), plain.loaded.dataset);
+  first.run_epoch(go_on);
+  Stage next = plain.stage(1);
+  next.first_epoch = 1;
+  next.first_step = 5;
+  Trainer second(std::move(next), plain.loaded.dataset);
+  second.start_from(first.carried(), "the first epoch");
+  CHECK(numbers(*whole.run_epoch(go_on)) == numbers(*second.run_epoch(go_on)));
+}
+
 TEST_CASE("a checkpoint that does not fit is refused") {
   const Experiment experiment;
   Trainer trainer(experiment.stage(), experiment.loaded.dataset);

@@ -87,6 +87,14 @@ TEST_CASE(
       CHECK_MESSAGE(u == (slot.kind == Kind::learned ? 0.75f : 1.0f), slot.name);
 }
 
+TEST_CASE("learned values have a decay of their own") {
+  engine::ParameterSlot slot;
+  slot.kind = Kind::learned;
+  slot.decay = 0.25;
+  Net net({"o.weight_decay=0.5"});
+  CHECK(weight_decay(slot, net.optimizer, {}) == 0.25);
+}
+
 TEST_CASE("clipping takes what the optimizer moves, limits of learned values first, decay after") {
   const auto is_frozen = [](const engine::ParameterSlot& slot) { return slot.name == "fc2.weight"; };
   for (const bool frozen : {false, true}) {

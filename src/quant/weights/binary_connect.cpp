@@ -4,8 +4,9 @@
 //   mode: deterministic   w = -1 if u < 0, else +1      so sign(0) = sign(-0) = +1
 //   mode: stochastic      w = +1 with probability min(max((u + 1) / 2, 0), 1), else -1, drawn anew each step;
 //                         evaluations use w = u, and the weights at the end are those of `deterministic`
-//   gu = gw                        straight through, no window
-//   u  = min(max(u, -1), 1)        after each step
+//   bound: clip       gu = gw, straight through without a window; u = min(max(u, -1), 1) after each step
+//   bound: gradient   gu = gw where |u| <= 1, else 0; u is not clipped. So the mirror descent authors' code
+//                     has it (Ajanthan et al., AISTATS 2021, arXiv:1910.08237)
 //
 // scale_updates: true multiplies each update of u by 1 / sqrt(1.5 / (fan_in + fan_out)) before the clip, as
 // the authors' code does; Algorithm 1 does not. A fan counts the channels times the places in the window;
@@ -31,7 +32,8 @@ float update_scale(const WeightTensor& tensor) {
 
 class BinaryConnect final : public WeightMethod {
  public:
-  BinaryConnect(const WeightTensor& tensor, bool stochastic, bool scale_updates) : stochastic_(stochastic) {
+  BinaryConnect(const WeightTensor& tensor, bool stochastic, bool clips, bool scale_updates)
+      : stochastic_(stochastic), clips_(clips) {
     if (!scale_updates) return;
     update_scale_ = update_scale(tensor);
     before_.resize(element_count(tensor.shape));
@@ -48,11 +50,14 @@ class BinaryConnect final : public WeightMethod {
   void pulled(std::span<const float> u, std::span<const float> w, std::span<const float> gw,
               const WeightContext& context, std::span<float> gu) override {
     WeightMethod::pulled(u, w, gw, context, gu);
+    if (!clips_)
+      for (std::size_t i = 0; i < u.size(); ++i) gu[i] = std::abs(u[i]) <= 1 ? gu[i] : 0.0F;
     if (!before_.empty()) std::ranges::copy(u, before_.begin());
   }
   void settled(std::span<float> u, const WeightContext&) override {
     for (std::size_t i = 0; i < before_.size(); ++i) u[i] = before_[i] + update_scale_ * (u[i] - before_[i]);
-    for (float& value : u) value = std::clamp(value, -1.0F, 1.0F);
+    if (clips_)
+      for (float& value : u) value = std::clamp(value, -1.0F, 1.0F);
   }
   void final(std::span<const float> u, const WeightContext&, std::span<float> w) override {
     kernels::active().sign(u.data(), w.data(), u.size());
@@ -77,7 +82,7 @@ class BinaryConnect final : public WeightMethod {
     for (std::size_t i = 0; i < u.size(); ++i) w[i] = random.uniform() < (u[i] + 1) / 2 ? 1.0F : -1.0F;
   }
 
-  bool stochastic_;
+  bool stochastic_, clips_;
   float update_scale_ = 1;
   std::vector<float> before_;  // u before the step; empty without scale_updates
 };
@@ -86,11 +91,14 @@ class BinaryConnect final : public WeightMethod {
 
 WeightFactory read_binary_connect(spec::Reader& keys) {
   std::string mode = "deterministic";
+  std::string bound = "clip";
   bool scale_updates = false;
   keys.choice("mode", mode, {"deterministic", "stochastic"}, "how a weight's sign is found");
+  keys.choice("bound", bound, {"clip", "gradient"},
+              "what is cut at +-1: latents, or gradients of those beyond");
   keys.field("scale_updates", scale_updates, "whether updates are scaled as in the authors' code");
-  return [stochastic = mode == "stochastic", scale_updates](const WeightTensor& tensor) {
-    return std::make_unique<BinaryConnect>(tensor, stochastic, scale_updates);
+  return [=](const WeightTensor& tensor) {
+    return std::make_unique<BinaryConnect>(tensor, mode == "stochastic", bound == "clip", scale_updates);
   };
 }
 

@@ -9,10 +9,11 @@
 // levels: binary    Q(u) = a sign(u), a = mean |u|
 // levels: ternary   Q(u) = a sign(u) where |u| > D, else 0; D = 0.7 mean |u|, a the mean of those |u|
 // scale: one a (and D) for the tensor, or one for each output channel
+// mean_over: selected, as above, or all: the ternary a is their sum divided by the number of all weights, as
+//   in the authors' code
 //
 // The authors' code multiplies lambda by growth before the first epoch too (start = growth there is the
-// same), relaxes for 150 of 200 epochs, and divides the ternary a by the number of all weights instead of
-// that of the selected ones; this file does not. sign(0) = sign(-0) = +1; a tensor of zeros stays zero; an
+// same), and relaxes for 150 of 200 epochs. sign(0) = sign(-0) = +1; a tensor of zeros stays zero; an
 // infinite lambda gives Q(u).
 #include "quant/projections.hpp"
 #include "quant/scaled_sign.hpp"
@@ -27,6 +28,7 @@ struct Options {
   double growth = 1.04;
   int relax_epochs = 0;
   std::string scale = "tensor";
+  std::string mean_over = "selected";
 };
 
 class BinaryRelax final : public WeightMethod {
@@ -56,7 +58,7 @@ class BinaryRelax final : public WeightMethod {
       if (options_.levels == "binary")
         scaled_sign(groups_.of(u, group), groups_.of(w, group));
       else
-        ternary_projection(groups_.of(u, group), groups_.of(w, group));
+        ternary_projection(groups_.of(u, group), groups_.of(w, group), options_.mean_over == "all");
     }
   }
 
@@ -74,6 +76,8 @@ WeightFactory read_binary_relax(spec::Reader& keys) {
   keys.field("relax_epochs", options.relax_epochs, spec::non_negative,
              "epochs before weights are projected fully; 0: never");
   read_scale(keys, options.scale);
+  keys.choice("mean_over", options.mean_over, {"selected", "all"},
+              "what the sum of a ternary scale is divided by the number of");
   return [options](const WeightTensor& tensor) { return std::make_unique<BinaryRelax>(options, tensor); };
 }
 

@@ -26,7 +26,7 @@
 // sign(0) = sign(-0) = +1 (authors' code: 0, so that a 0 stays 0). A tensor of zeros: ternary and multi_bit
 // levels are 0. With 3 and 4 bits q(q(u)) may differ from q(u): the greedy start need not find B again. l1
 // has no quantized point in its prox, so convention does not touch it. The authors' code makes a new
-// optimizer each epoch; this file does not.
+// optimizer each epoch: train.optimizer.restart_epochs: 1.
 #include <algorithm>
 
 #include "quant/quantization_prox.hpp"
