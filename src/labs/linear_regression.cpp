@@ -219,6 +219,8 @@ std::unique_ptr<Lab> read_linear_regression(spec::Reader& keys) {
                  fmt::format("is {}, which goes by the loss on validation data, which this has not: "
                              "must be another one",
                              options.schedule.name));
+  if (options.optimizer.restart_epochs > 0)
+    keys.mistake("optimizer", "restarts after epochs, which this has not: restart_epochs must be 0");
   const bool curved = options.weights.make({"w", {1, 1}})->wants_second_moment();
   if (curved && options.optimizer.rule->second_moment_slot() < 0)
     keys.mistake("optimizer",

@@ -27,9 +27,10 @@ std::string digest_of(const SafetensorsFile& file) {
 
 void save_run_file(const std::filesystem::path& path, SafetensorsFile file) {
   file.metadata[kDigest] = digest_of(file);
-  file.metadata[kProgram] = program_digest();
   save_safetensors(path, file);
 }
+
+void sign_by_program(SafetensorsFile& file) { file.metadata[kProgram] = program_digest(); }
 
 SafetensorsFile load_run_file(const std::filesystem::path& path) {
   SafetensorsFile file = load_safetensors(path);

@@ -256,6 +256,7 @@ void Session::save_checkpoint(train::Trainer& trainer) {
   file.metadata["dataset"] = compact_text(dataset_section(experiment_.stages.front().dataset, loaded_));
   file.metadata["history"] = compact_text(history_);
   file.metadata["clock"] = compact_text(times);
+  sign_by_program(file);
   save_run_file(*folder_ / kCheckpoint, file);
 }
 
