@@ -60,7 +60,7 @@ struct Entry;
 /// The `dataset:` section of a spec (the `augment` and batch keys included).
 struct DatasetSpec {
   std::string name = "shapes10";
-  std::string root;  ///< folder, searched for as `folders_to_search` says; "" = the data set's usual folder
+  std::string root;      ///< the only folder searched; "" = the data set's usual folder
   int batch_size = 128;  ///< images a step; lanes of a text
   bool shuffle = true;   ///< images only
   /// Random changes of training images, in this order.
@@ -105,6 +105,11 @@ struct Entry {
 };
 std::span<const Entry> registry();           ///< every data set, in the order of the table
 const Entry* find(const std::string& name);  ///< nullptr if there is no such data set
+
+/// "3x32x32 with 10 classes", "a text with a vocabulary of 87".
+std::string shape_text(const Entry& entry);
+/// Whether a model of `entry` runs on the other: a text may leave some of its vocabulary out.
+bool can_stand_in(const Entry& other, const Entry& entry);
 
 struct Loaded {
   Dataset dataset;

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/sha256.hpp"
@@ -22,6 +24,21 @@ std::string searched(const Entry& entry, const std::string& root) {
   for (const auto& folder : folders_to_search(entry, root))
     list += (list.empty() ? "" : ", ") + folder.string();
   return list;
+}
+
+/// How to get the files, or to do without them.
+std::string remedy(const Entry& entry, const std::string& root) {
+  std::vector<std::string> ways = {fmt::format("get it with `data/fetch.sh {}`", entry.name)};
+  if (root.empty())
+    ways.push_back(fmt::format("point QTRAIN_DATA at the folder that holds {}", entry.usual_folder));
+  else
+    ways.push_back("correct dataset.root or leave it out to look below $QTRAIN_DATA and data/");
+  for (const Entry& other : registry())
+    if (other.usual_folder == nullptr && can_stand_in(other, entry))
+      ways.push_back(fmt::format("let `dataset.if_missing: {}` stand in", other.name));
+  const std::string last = std::move(ways.back());
+  ways.pop_back();
+  return fmt::format("{}, or {}", fmt::join(ways, ", "), last);
 }
 
 std::vector<std::uint8_t> little_endian(const std::vector<std::uint16_t>& numbers) {
@@ -73,12 +90,8 @@ Loaded load(const DatasetSpec& spec) {
   if (entry->usual_folder != nullptr && (folder = locate(*entry, spec.root)).empty()) {
     const std::string looked = searched(*entry, spec.root);
     if (spec.if_missing.empty())
-      fail(ExitCode::data,
-           "data set '{}' is not there (looked for {} in {}): get it with `data/fetch.sh {}`, point "
-           "QTRAIN_DATA at the "
-           "folder that holds {}, or let `dataset.if_missing: {}` stand in",
-           entry->name, entry->first_file, looked, entry->name, entry->usual_folder,
-           entry->text ? "markov_text" : "shapes10");
+      fail(ExitCode::data, "data set '{}' is not there (looked for {} in {}): {}", entry->name,
+           entry->first_file, looked, remedy(*entry, spec.root));
     loaded.substituted = true;
     loaded.warning = fmt::format(
         "data set '{}' is not there (looked for {} in {}): the generated set '{}' stands in, and the results "

@@ -7,8 +7,8 @@
 
 namespace qtrain::datasets {
 
-/// Where the files of `entry` are searched for, in order, without repetition, U being its usual folder:
-/// root, root/U, $QTRAIN_DATA/root, $QTRAIN_DATA/(last part of root), $QTRAIN_DATA/U, data/U.
+/// Where the files of `entry` are searched for, in order, U being its usual folder: root and root/U if a root
+/// is given, else $QTRAIN_DATA/U and data/U.
 std::vector<std::filesystem::path> folders_to_search(const Entry& entry, const std::string& root);
 
 /// The first of them that holds the set's first file; empty if none does.

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <array>
 #include <string_view>
 
@@ -28,6 +30,16 @@ const Entry* find(const std::string& name) {
   for (const Entry& entry : registry())
     if (std::string_view(entry.name) == name) return &entry;
   return nullptr;
+}
+
+std::string shape_text(const Entry& entry) {
+  if (entry.text) return fmt::format("a text with a vocabulary of {}", entry.classes);
+  return fmt::format("{}x{}x{} with {} classes", entry.channels, entry.height, entry.width, entry.classes);
+}
+
+bool can_stand_in(const Entry& other, const Entry& entry) {
+  if (other.text && entry.text) return other.classes <= entry.classes;
+  return shape_text(other) == shape_text(entry);
 }
 
 }  // namespace qtrain::datasets

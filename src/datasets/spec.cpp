@@ -119,7 +119,8 @@ void DatasetSpec::read(spec::Reader reader) {
   reader.choice("name", known, names, "the data set");
   const Entry* entry = find(known);
   if (entry != nullptr) name = known;
-  reader.field("root", root, "folder of its files; empty: the usual folder below $QTRAIN_DATA or data/");
+  reader.field("root", root,
+               "folder of its files, searched alone; empty: the usual folder below $QTRAIN_DATA, else data/");
   reader.field("batch_size", batch_size, spec::between(1, 65536),
                "images a batch; of a text, lanes: equal parts of it, read side by side");
   const bool text = entry != nullptr && entry->text;

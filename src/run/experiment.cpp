@@ -124,11 +124,6 @@ bool is_quantizable(model::Parameter::Kind kind, bool biases) {
   return kind == model::Parameter::Kind::weight || (biases && kind == model::Parameter::Kind::bias);
 }
 
-std::string shape_text(const datasets::Entry& entry) {
-  if (entry.text) return fmt::format("a text with a vocabulary of {}", entry.classes);
-  return fmt::format("{}x{}x{} with {} classes", entry.channels, entry.height, entry.width, entry.classes);
-}
-
 /// Some methods take their curvature from the optimizer's second moment.
 void check_curvature(spec::Reader quantize, const StageSpec& stage) {
   if (stage.train.optimizer.rule->second_moment_slot() >= 0) return;
@@ -139,19 +134,14 @@ void check_curvature(spec::Reader quantize, const StageSpec& stage) {
                                           stage.weights.method, stage.train.optimizer.name));
 }
 
-/// A model of the one runs on the other: a text may leave some of its vocabulary out.
-bool can_stand_in(const datasets::Entry& stand_in, const datasets::Entry& entry) {
-  if (stand_in.text && entry.text) return stand_in.classes <= entry.classes;
-  return shape_text(stand_in) == shape_text(entry);
-}
-
 /// Rules between the data set, its stand-in and the batch.
 void check_dataset(spec::Reader keys, const datasets::DatasetSpec& dataset, const datasets::Entry& entry) {
   const datasets::Entry* stand_in = dataset.if_missing.empty() ? nullptr : datasets::find(dataset.if_missing);
-  if (stand_in != nullptr && stand_in->text == entry.text && !can_stand_in(*stand_in, entry))
+  if (stand_in != nullptr && stand_in->text == entry.text && !datasets::can_stand_in(*stand_in, entry))
     keys.mistake("if_missing",
-                 fmt::format("is {} ({}), must have the {} of {} ({})", stand_in->name, shape_text(*stand_in),
-                             entry.text ? "vocabulary" : "images", entry.name, shape_text(entry)));
+                 fmt::format("is {} ({}), must have the {} of {} ({})", stand_in->name,
+                             datasets::shape_text(*stand_in), entry.text ? "vocabulary" : "images",
+                             entry.name, datasets::shape_text(entry)));
   const int images = dataset.train_count(entry);
   if (!entry.text && dataset.batch_size > images)
     keys.mistake("batch_size",

@@ -51,6 +51,17 @@ load helper
   [ ! -e out ]
 }
 
+@test "a root without the data set exits 3 and is named, wherever else the set may be" {
+  mkdir -p there/mnist
+  touch there/mnist/train-images-idx3-ubyte
+  QTRAIN_DATA=there run "$QTRAIN" tiny.yaml dataset.name=mnist dataset.root=/no/such --out out
+  [ "$status" -eq 3 ]
+  [[ "$output" == *"in /no/such, /no/such/mnist)"* && "$output" != *"if_missing"* ]]
+  [ ! -e out ]
+  QTRAIN_DATA=there run "$QTRAIN" tiny.yaml dataset.name=mnist --out out
+  [[ "$output" == *"there/mnist/train-images-idx3-ubyte: byte 0"* ]]
+}
+
 @test "a stand-in data set is warned of and recorded" {
   QTRAIN_DATA=/nowhere "$QTRAIN" tiny.yaml dataset.name=cifar10 dataset.root=/nowhere dataset.if_missing=shapes10 \
     train.epochs=1 --out out > stdout 2> stderr

@@ -43,33 +43,49 @@ TEST_CASE("registry: names are unique and found, sizes sensible") {
   CHECK(find("cifar") == nullptr);
 }
 
-TEST_CASE("locate: the order of search, and the first folder with the first file wins") {
+TEST_CASE("locate: a given root is the only place, else $QTRAIN_DATA comes before data/") {
   const TemporaryFolder base;
   const Environment data("QTRAIN_DATA", base.path().c_str());
   const Entry& cifar = *find("cifar10");
   const auto below = [&](const char* part) { return base.path() / part; };
   using Paths = std::vector<std::filesystem::path>;
-  CHECK(folders_to_search(cifar, "data/c/") == Paths{"data/c", "data/c/cifar-10-batches-bin", below("data/c"),
-                                                     below("c"), below("cifar-10-batches-bin"),
-                                                     "data/cifar-10-batches-bin"});
+  CHECK(folders_to_search(cifar, "data/c/") == Paths{"data/c", "data/c/cifar-10-batches-bin"});
   CHECK(folders_to_search(cifar, "") == Paths{below("cifar-10-batches-bin"), "data/cifar-10-batches-bin"});
-  for (const char* folder : {"cifar-10-batches-bin", "c", "data/c", "given/cifar-10-batches-bin", "given"}) {
+  for (const char* folder : {"cifar-10-batches-bin", "c", "data/c"})
     base.write(std::string(folder) + "/data_batch_1.bin", {1});
-    CHECK(locate(cifar, std::string(folder).starts_with("given") ? below("given") : "data/c") ==
-          below(folder));
-  }
+  CHECK(locate(cifar, "") == below("cifar-10-batches-bin"));
+  CHECK(locate(cifar, "data/c").empty());
+  CHECK(locate(cifar, below("wrong")).empty());
+  CHECK(locate(cifar, below("c")) == below("c"));
+  CHECK(locate(cifar, base.path()) == below("cifar-10-batches-bin"));
   const Environment none("QTRAIN_DATA", nullptr);
   CHECK(folders_to_search(cifar, "") == Paths{"data/cifar-10-batches-bin"});
 }
 
 TEST_CASE("load: missing files are an error that says where it looked and how to get them") {
   const Environment data("QTRAIN_DATA", "/nowhere");
-  const std::string text = data_error([] { load(named("cifar100", "no/such")); });
-  CHECK_CONTAINS(text, "data set 'cifar100' is not there");
-  CHECK_CONTAINS(
-      text, "no/such, no/such/cifar-100-binary, /nowhere/no/such, /nowhere/such, /nowhere/cifar-100-binary");
-  CHECK_CONTAINS(text, "data/fetch.sh cifar100");
-  CHECK_CONTAINS(text, "if_missing");
+  const std::string given = data_error([] { load(named("cifar10", "no/such")); });
+  CHECK_CONTAINS(given,
+                 "data set 'cifar10' is not there (looked for data_batch_1.bin in no/such, "
+                 "no/such/cifar-10-batches-bin): ");
+  CHECK_CONTAINS(given, "correct dataset.root");
+  const std::string usual = data_error([] { load(named("cifar10")); });
+  CHECK_CONTAINS(usual, "in /nowhere/cifar-10-batches-bin, data/cifar-10-batches-bin): ");
+  CHECK_CONTAINS(usual, "data/fetch.sh cifar10");
+  CHECK_CONTAINS(usual, "point QTRAIN_DATA at the folder that holds cifar-10-batches-bin");
+}
+
+TEST_CASE("load: a stand-in is proposed where one fits, and only there") {
+  const Environment data("QTRAIN_DATA", "/nowhere");
+  for (const Entry& entry : registry()) {
+    if (entry.usual_folder == nullptr) continue;
+    const std::string text = data_error([&] { load(named(entry.name, "no/such")); });
+    const bool proposed = text.find("if_missing") != std::string::npos;
+    CHECK_MESSAGE(proposed == (entry.text || entry.name == std::string("cifar10")), text);
+    if (proposed)
+      CHECK_CONTAINS(text, entry.text ? ", or let `dataset.if_missing: markov_text` stand in"
+                                      : ", or let `dataset.if_missing: shapes10` stand in");
+  }
 }
 
 TEST_CASE("load: if_missing stands in with a warning, keeps the limit; a file set cannot") {
@@ -133,7 +149,7 @@ TEST_CASE("load: the limit takes the first images, and generated digests follow 
 
 TEST_CASE("load: MNIST") {
   if (real_data("mnist") == nullptr) return;
-  DatasetSpec spec = named("mnist", "data/mnist");
+  DatasetSpec spec = named("mnist");
   spec.limit.train = 1000;
   const Dataset set = load(spec).dataset;
   CHECK(set.train.count == 1000);
@@ -146,7 +162,7 @@ TEST_CASE("load: MNIST") {
 
 TEST_CASE("load: CIFAR-10, whose pixels have the stated mean") {
   if (real_data("cifar-10-batches-bin") == nullptr) return;
-  const Dataset set = load(named("cifar10", "data/cifar10")).dataset;
+  const Dataset set = load(named("cifar10")).dataset;
   CHECK(set.train.count == 50000);
   CHECK(set.test.count == 10000);
   CHECK(Bytes(set.train.labels.begin(), set.train.labels.begin() + 5) == Bytes{6, 9, 9, 4, 1});
@@ -163,7 +179,7 @@ TEST_CASE("load: CIFAR-10, whose pixels have the stated mean") {
 
 TEST_CASE("load: War and Peace, whose splits come one after the other") {
   if (real_data("warpeace") == nullptr) return;
-  DatasetSpec spec = named("war_and_peace", "data/warpeace");
+  DatasetSpec spec = named("war_and_peace");
   const Dataset set = load(spec).dataset;
   CHECK(set.train_text.vocabulary == 87);
   CHECK(set.train_text.tokens.size() == 2606596);
@@ -183,7 +199,7 @@ TEST_CASE("load: War and Peace, whose splits come one after the other") {
 
 TEST_CASE("load: War and Peace word by word") {
   if (real_data("warpeace") == nullptr) return;
-  DatasetSpec spec = named("war_and_peace_words", "data/warpeace");
+  DatasetSpec spec = named("war_and_peace_words");
   const Dataset set = load(spec).dataset;
   const Entry& entry = *find("war_and_peace_words");
   CHECK(set.train_text.vocabulary == entry.classes);
@@ -196,7 +212,7 @@ TEST_CASE("load: War and Peace word by word") {
 
 TEST_CASE("load: Penn Treebank") {
   if (real_data("ptb") == nullptr) return;
-  const Dataset set = load(named("penn_treebank", "data/ptb")).dataset;
+  const Dataset set = load(named("penn_treebank")).dataset;
   CHECK(set.train_text.vocabulary == 10000);
   CHECK(set.train_text.tokens.size() == 929589);
   CHECK(set.test_text.tokens.size() == 73760);
