@@ -17,7 +17,7 @@ namespace activations {
 }  // namespace activations
 
 namespace ste {
-#define STE(name) SteFactory read_##name(spec::Reader& keys);
+#define STE(name, support) SteFactory read_##name(spec::Reader& keys);
 #include "quant/ste/stes.def"
 #undef STE
 }  // namespace ste
@@ -32,7 +32,7 @@ constexpr ActivationEntry kQuantizers[] = {
 };
 
 constexpr SteEntry kStes[] = {
-#define STE(name) {#name, &ste::read_##name},
+#define STE(name, support) {#name, SteSupport::support, &ste::read_##name},
 #include "quant/ste/stes.def"
 #undef STE
 };

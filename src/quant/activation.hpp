@@ -74,6 +74,14 @@ class Ste {
 using ActivationFactory = std::function<std::unique_ptr<ActivationQuantizer>(const ActivationTensor&)>;
 using SteFactory = std::function<std::unique_ptr<Ste>()>;
 
+/// Where an STE's mu' is not 0.
+enum class SteSupport {
+  everywhere,  ///< a constant: the gradient passes as it is
+  above,       ///< above the low end of the quantizer's range
+  range,       ///< within that range, a constant
+  around,      ///< on both sides of 0, symmetric: for a single step there
+};
+
 struct ActivationEntry {
   const char* name;
   int most_bits;
@@ -84,6 +92,7 @@ struct ActivationEntry {
 };
 struct SteEntry {
   const char* name;
+  SteSupport support;
   SteFactory (*read)(spec::Reader& keys);
 };
 std::span<const ActivationEntry> activation_quantizers();  ///< without `none`

@@ -54,4 +54,16 @@ TEST_CASE("activation spec: a step too small to divide by is a mistake") {
   CHECK(mistakes_of<ActivationSpec>("{quantizer: quantized_relu, alpha_value: 0.001}").empty());
 }
 
+TEST_CASE("activation spec: an STE that does not fit is refused with those that do") {
+  const auto mistakes = [](const std::string& quantizer, const std::string& ste) {
+    return mistakes_of<ActivationSpec>("{quantizer: " + quantizer + ", ste: " + ste + "}");
+  };
+  for (const char* quantizer : {"quantized_relu", "hwgq", "dorefa", "pact"})
+    CHECK(contains(mistakes(quantizer, "hard_tanh"),
+                   "needs identity, relu, clipped_relu, reverse_exponential or log_tailed_relu"));
+  CHECK(contains(mistakes("sign", "relu"), "needs identity, hard_tanh, approx_sign or swish_sign"));
+  for (const char* quantizer : {"lsq", "qil"})
+    CHECK(contains(mistakes(quantizer, "relu"), "needs identity or clipped_relu"));
+}
+
 }  // namespace qtrain::quant
