@@ -1,5 +1,7 @@
 #include "quant/quantization_prox.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
@@ -27,12 +29,32 @@ bool has_at_most(std::span<const float> u, std::size_t most) {
 void ProxOptions::read(spec::Reader& keys) {
   keys.choice("levels", levels, {"binary", "ternary", "multi_bit"}, "the quantized weights");
   keys.field("bits", bits, spec::between(1, 4), "bits of multi_bit levels");
-  keys.choice("regularizer", regularizer, {"l1", "l2"}, "distance to binary levels; others: l2");
+  if (levels != "binary") regularizer = "l2";
+  keys.choice("regularizer", regularizer, {"l1", "l2"},
+              "distance to the levels; l1 of binary ones alone, where it is the default");
   keys.field("rate", rate, spec::non_negative, "regularization rate: lambda = rate t");
   keys.choice("homotopy", homotopy, {"epoch", "step", "constant"}, "what t counts, from 0; constant: t = 1");
   keys.choice("convention", convention, {"once", "twice"}, "kappa's factor on the quantized point, l2 only");
   keys.field("rounds", rounds, spec::between(1, 100), "alternations for ternary and multi_bit levels");
   keys.field("clip", clip, spec::non_negative, "latent kept in [-clip, clip]; 0: not at all");
+  check(keys);
+}
+
+/// A key without meaning may have its default, as in a resolved spec, but no other value.
+void ProxOptions::check(spec::Reader& keys) const {
+  const ProxOptions usual;
+  const bool binary = levels == "binary";
+  if (!binary && regularizer == "l1")
+    keys.mistake("regularizer", fmt::format("is l1, must be l2 with levels {}", levels));
+  if (levels != "multi_bit" && bits != usual.bits)
+    keys.mistake("bits", fmt::format("is {}, must be left out with levels {}: multi_bit alone have a choice",
+                                     bits, levels));
+  if (binary && rounds != usual.rounds)
+    keys.mistake("rounds", fmt::format("is {}, must be left out with levels binary: their prox has a closed "
+                                       "form",
+                                       rounds));
+  if (regularizer == "l1" && convention != usual.convention)
+    keys.mistake("convention", fmt::format("is {}, must be left out with regularizer l1", convention));
 }
 
 double ProxOptions::lambda(const WeightContext& context) const {

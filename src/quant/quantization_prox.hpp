@@ -24,6 +24,9 @@ struct ProxOptions {
   double lambda(const WeightContext& context) const;
   /// u = min(max(u, -clip), clip); nothing if clip is 0.
   void clip_to_box(std::span<float> u) const;
+
+ private:
+  void check(spec::Reader& keys) const;
 };
 
 /// Quantized points of one tensor and the prox of the distance R to them.

@@ -1,6 +1,9 @@
 // Mistakes in `quantize.weights` and `quantize.activations`, and their defaults.
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
+#include <utility>
+
 #include "quant/activation.hpp"
 #include "quant/weight_method.hpp"
 #include "read_spec.hpp"
@@ -64,6 +67,36 @@ TEST_CASE("activation spec: an STE that does not fit is refused with those that 
   CHECK(contains(mistakes("sign", "relu"), "needs identity, hard_tanh, approx_sign or swish_sign"));
   for (const char* quantizer : {"lsq", "qil"})
     CHECK(contains(mistakes(quantizer, "relu"), "needs identity or clipped_relu"));
+}
+
+TEST_CASE("prox spec: keys without meaning for the levels are mistakes") {
+  for (const char* method : {"prox_quant", "lazy_prox"}) {
+    const auto mistakes = [&](const std::string& keys) {
+      return mistakes_of<WeightSpec>(std::string("{method: ") + method + ", " + keys + "}");
+    };
+    for (const char* good :
+         {"levels: ternary", "levels: ternary, regularizer: l2, convention: twice, rounds: 1",
+          "levels: multi_bit, bits: 3, rounds: 1", "regularizer: l2, convention: twice", "regularizer: l1"})
+      CHECK_MESSAGE(mistakes(good) == "", good);
+    CHECK(contains(mistakes("levels: ternary, regularizer: l1"),
+                   "regularizer: is l1, must be l2 with levels ternary"));
+    CHECK(contains(mistakes("levels: multi_bit, regularizer: l1"), "regularizer: is l1"));
+    CHECK(contains(mistakes("bits: 3"), "bits: is 3, must be left out with levels binary"));
+    CHECK(contains(mistakes("levels: ternary, bits: 1"), "bits: is 1"));
+    CHECK(contains(mistakes("rounds: 1"), "rounds: is 1"));
+    CHECK(contains(mistakes("convention: twice"), "convention: is twice"));
+  }
+}
+
+TEST_CASE("prox spec: resolved, the levels' own regularizer stands in it, and it reads back") {
+  for (const auto& [levels, regularizer] :
+       {std::pair("binary", "l1"), {"ternary", "l2"}, {"multi_bit", "l2"}}) {
+    spec::Document document =
+        spec::Document::parse(std::string("{method: prox_quant, levels: ") + levels + "}", "test.yaml");
+    WeightSpec().read(document.root());
+    CHECK(document.resolved()["regularizer"] == regularizer);
+    CHECK(mistakes_of<WeightSpec>(document.resolved().dump()) == "");
+  }
 }
 
 }  // namespace qtrain::quant
