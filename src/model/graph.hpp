@@ -100,7 +100,8 @@ struct ModelSpec {
   std::string name = "resnet20";
   std::string init;
   /// Reads the keys and builds the graph for images of `input` (C, H, W) and `classes`, or sequences of
-  /// tokens (T) of a vocabulary of `classes`.
+  /// tokens (T) of a vocabulary of `classes`. Of an input that the model does not fit, which is a mistake, it
+  /// is the graph for a usual one.
   Graph read(spec::Reader keys, const Shape& input, int classes);
 };
 

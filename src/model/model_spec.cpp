@@ -37,12 +37,13 @@ Graph ModelSpec::read(spec::Reader keys, const Shape& input, int classes) {
   // The model's other keys are checked all the same, on an input of its kind.
   const Shape usual = entry->takes == Input::text ? Shape{1} : Shape{3, 32, 32};
   Graph graph = entry->read(keys, fits ? input : usual, classes);
-  keys.finish();
   try {
     infer_shapes(graph);
   } catch (const Error& error) {
     keys.mistake("name", error.what());
+    graph = entry->read(keys, usual, classes);  // for what is checked next
   }
+  keys.finish();
   return graph;
 }
 

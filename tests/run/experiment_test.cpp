@@ -74,6 +74,12 @@ TEST_CASE("rules between keys") {
   CHECK(holds(mistakes("{}", {"seeds=[1, 2, 1]"}), "distinct"));
 }
 
+TEST_CASE("a model that the images do not fit is a mistake with a place") {
+  const std::string all = mistakes("dataset: {name: mnist}\nmodel:\n  name: vgg11\nsed: 1\n");
+  CHECK(holds(all, "t.yaml:3:9: model.name: layer pool5 of vgg11: its 2x2 window does not fit"));
+  CHECK(holds(all, "t.yaml:4:1: sed: unknown key"));
+}
+
 TEST_CASE("a text: the model's input, its stand-in, workers and stages") {
   const ExperimentSpec experiment = read(
       "{dataset: {name: war_and_peace, sequence: 50, if_missing: markov_text}, model: {name: lstm, hidden: "
