@@ -13,7 +13,8 @@ void add_run(CLI::App& app, Action& action) {
   const auto request = std::make_shared<run::Request>();
   const auto words = std::make_shared<std::vector<std::string>>();
   const auto only_show = std::make_shared<bool>(false);
-  app.add_option("SPEC", *words, "spec to run, and path=value words laid over it (train.epochs=1)")
+  app.add_option("SPEC", *words,
+                 "spec to run, - for the standard input, and path=value words laid over it (train.epochs=1)")
       ->type_name("SPEC [path=value ...]");
   app.add_option("--out", request->out, "run folder, made new (default: runs/NAME-HASH-sSEED)")
       ->type_name("DIR");

@@ -11,6 +11,8 @@
 namespace qtrain::spec {
 namespace {
 
+constexpr std::size_t kMostLines = 20;
+
 /// One mistake is one line, whatever bytes the spec holds.
 std::string without_control_characters(std::string line) {
   std::replace_if(
@@ -72,7 +74,9 @@ std::string Diagnostics::text() const {
                    [&](const Entry* a, const Entry* b) { return place(a) < place(b); });
   std::vector<std::string_view> lines;
   for (const Entry* entry : order) lines.push_back(entry->line);
-  return fmt::format("{}", fmt::join(lines, "\n"));
+  const std::size_t more = lines.size() - std::min(lines.size(), kMostLines);
+  lines.resize(lines.size() - more);
+  return fmt::format("{}{}", fmt::join(lines, "\n"), more > 0 ? fmt::format("\nand {} more", more) : "");
 }
 
 void Diagnostics::throw_if_any() const {

@@ -20,7 +20,7 @@ class Diagnostics {
   void add(const Location& where, std::string_view path, std::string_view sentence);
   bool empty() const { return entries_.empty(); }
   /// One line a mistake, in order of place: `file:line:column: path: sentence`; for an override
-  /// `override 'a.b=c': path: sentence`.
+  /// `override 'a.b=c': path: sentence`. The first 20, then how many more there are.
   std::string text() const;
   /// Throws an Error (usage) with text() unless empty.
   void throw_if_any() const;

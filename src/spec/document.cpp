@@ -1,11 +1,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <fstream>
+#include <iostream>
+#include <system_error>
 #include <utility>
 
 #include "base/error.hpp"
-#include "base/file.hpp"
 #include "spec/node.hpp"
 #include "spec/reader.hpp"
 #include "spec/utf8.hpp"
@@ -91,6 +94,32 @@ void apply_override(Value& root, const std::string& word, Diagnostics& diagnosti
     put(root, parts, std::move(value), where, diagnostics);
 }
 
+/// At most one byte more than a spec may have.
+std::string read_start(std::istream& stream) {
+  std::string text(kMaxSpecBytes + 1, '\0');
+  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(stream.gcount()));
+  return text;
+}
+
+std::string read_file(const std::string& path) {
+  errno = 0;
+  std::ifstream stream(path, std::ios::binary);
+  std::string text = read_start(stream);
+  if (!stream.is_open() || stream.bad())
+    fail(ExitCode::usage, "cannot read {}: {}; check that it is a file that exists and may be read", path,
+         std::generic_category().message(errno));
+  return text;
+}
+
+/// Of a file of metrics the spec in it.
+void take_spec(Value& root) {
+  const Entry* spec = root.find("schema") != nullptr ? root.find("spec") : nullptr;
+  if (spec == nullptr || spec->value.kind != Value::Kind::mapping) return;
+  Value taken = spec->value;
+  root = std::move(taken);
+}
+
 }  // namespace
 
 struct Document::State {
@@ -114,18 +143,14 @@ Document Document::parse(std::string_view text, std::string source,
     root.kind = Value::Kind::mapping;
     root.where = start;
   }
+  take_spec(root);
   for (const std::string& word : overrides) apply_override(root, word, diagnostics);
   return document;
 }
 
 Document Document::load(const std::string& path, const std::vector<std::string>& overrides) {
-  std::string text;
-  try {
-    text = read_whole(path);
-  } catch (const Error& error) {
-    fail(ExitCode::usage, "{}", error.what());
-  }
-  return parse(text, path, overrides);
+  if (path == "-") return parse(read_start(std::cin), "<stdin>", overrides);
+  return parse(read_file(path), path, overrides);
 }
 
 Reader Document::root() {

@@ -90,11 +90,13 @@ class Document {
  public:
   /// `text` is YAML (or JSON, a subset), `source` its name for messages. `overrides` are `a.b.c=value` words,
   /// the value in YAML flow syntax, which replaces what stood there; `a.0.b=..` indexes lists; missing
-  /// mappings on the way are made; a later word wins. Syntax errors, repeated keys and malformed overrides
-  /// become diagnostics; reading then goes on as far as it can.
+  /// mappings on the way are made; a later word wins. Of a text with the keys `schema` and `spec`, a file of
+  /// metrics, the latter's mapping is read. Syntax errors, repeated keys and malformed overrides become
+  /// diagnostics; reading then goes on as far as it can.
   static Document parse(std::string_view text, std::string source,
                         const std::vector<std::string>& overrides = {});
-  /// Reads the file; an Error (usage) says so if it cannot be read.
+  /// Reads the file, or for `-` the standard input, named <stdin>; an Error (usage) says so if it cannot be
+  /// read.
   static Document load(const std::string& path, const std::vector<std::string>& overrides = {});
 
   Reader root();

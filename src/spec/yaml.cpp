@@ -231,8 +231,7 @@ bool readable(std::string_view text, const Location& source, std::string_view pa
               Diagnostics& diagnostics) {
   const Location start = source.line == 0 ? source : Location{source.source, 1, 1};
   if (text.size() > kMaxSpecBytes) {
-    diagnostics.add(start, path,
-                    fmt::format("is {} bytes long, a spec must have at most {}", text.size(), kMaxSpecBytes));
+    diagnostics.add(start, path, fmt::format("is too long, must be at most {} bytes", kMaxSpecBytes));
     return false;
   }
   const std::size_t bad = first_non_text(text);

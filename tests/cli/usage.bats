@@ -62,6 +62,27 @@ load helper
   [[ "$output" == *"there/mnist/train-images-idx3-ubyte: byte 0"* ]]
 }
 
+@test "a spec from the standard input, of a file of metrics, and one without end" {
+  "$QTRAIN" - train.epochs=0 --out one --quiet < tiny.yaml
+  "$QTRAIN" one/metrics.json --out two --quiet
+  cmp one/metrics.json two/metrics.json
+  printf 'train: {epoch: 3}\n' > bad.yaml
+  run "$QTRAIN" check - < bad.yaml
+  [ "$status" -eq 2 ]
+  [ "$output" = "<stdin>:1:9: train.epoch: unknown key, did you mean 'epochs'?" ]
+  run "$QTRAIN" check /dev/zero
+  [ "$status" -eq 2 ]
+  [ "$output" = "/dev/zero:1:1: is too long, must be at most 1048576 bytes" ]
+}
+
+@test "of very many mistakes the first are printed" {
+  for i in $(seq 5000); do echo "key$i: 1"; done > bad.yaml
+  run "$QTRAIN" bad.yaml
+  [ "$status" -eq 2 ]
+  [ "${#lines[@]}" -eq 21 ]
+  [ "${lines[20]}" = "and 4980 more" ]
+}
+
 @test "a stand-in data set is warned of and recorded" {
   QTRAIN_DATA=/nowhere "$QTRAIN" tiny.yaml dataset.name=cifar10 dataset.root=/nowhere dataset.if_missing=shapes10 \
     train.epochs=1 --out out > stdout 2> stderr

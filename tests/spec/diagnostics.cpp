@@ -30,6 +30,16 @@ TEST_CASE("diagnostics: a mistake found twice is told once, and on one line") {
   CHECK(diagnostics.text() == "f.yaml:1:1: a?b: is?bad");
 }
 
+TEST_CASE("diagnostics: of very many the first are told, and how many more there are") {
+  Diagnostics diagnostics;
+  const auto add = [&](int line) { diagnostics.add({"f.yaml", line, 1}, "a", "is bad"); };
+  for (int line = 2; line <= 21; ++line) add(line);
+  const std::string twenty = diagnostics.text();
+  CHECK(twenty.ends_with("f.yaml:21:1: a: is bad"));
+  for (int line = 22; line <= 5021; ++line) add(line);
+  CHECK(diagnostics.text() == twenty + "\nand 5000 more");
+}
+
 TEST_CASE("diagnostics: the error carries all of them and exit code 2") {
   Diagnostics diagnostics;
   diagnostics.add({"f.yaml", 1, 1}, "a", "is bad");

@@ -166,6 +166,23 @@ TEST_CASE("merged: mistakes of all stages gather in one place") {
   CHECK_THROWS_AS(document.merged("stages", 2), Error);
 }
 
+TEST_CASE("parse: of a file of metrics the spec in it, its places kept") {
+  const std::string text =
+      "{\"schema\": 1, \"spec\": {\"seed\": 5,\n \"weights\": {\"bitz\": 2}}, \"epochs\": []}";
+  const Outcome outcome = read_sample(text, {"name=again"});
+  CHECK(outcome.mistakes == "bad.yaml:2:14: weights.bitz: unknown key, did you mean 'bits'?");
+  CHECK(outcome.sample.seed == 5);
+  CHECK(outcome.sample.name == "again");
+  CHECK(mistakes_of("spec: {seed: 5}").starts_with("bad.yaml:1:1: spec: unknown key"));
+  CHECK(mistakes_of("schema: 1\nspec: 3\n").starts_with("bad.yaml:1:1: schema: unknown key"));
+}
+
+TEST_CASE("load: what has no end is read no further than a spec may be long") {
+  Document document = Document::load("/dev/zero");
+  CHECK(document.diagnostics().text() == "/dev/zero:1:1: is too long, must be at most 1048576 bytes");
+  CHECK_THROWS_WITH_AS(Document::load("/"), doctest::Contains("cannot read /: Is a directory"), Error);
+}
+
 TEST_CASE("load: reads a file, and names one that cannot be read") {
   const std::filesystem::path path = std::filesystem::temp_directory_path() / "qtrain_test_spec_load.yaml";
   std::ofstream(path) << "seed: 7\n";
