@@ -52,9 +52,7 @@ void read_image_keys(spec::Reader& reader, const Entry* entry, DatasetSpec& spec
       "standardize", spec.standardize, {"dataset", "image"},
       "to mean 0 and deviation 1: by the data set's constants for each channel, or each image by its own "
       "mean and deviation, the latter at least 1 / sqrt(values), with bytes / 255");
-  if (entry != nullptr) return refuse(reader, *entry, {"sequence", "evaluate"});
-  reader.ignore("sequence");  // of an unknown data set, keys of either kind will do
-  reader.ignore("evaluate");
+  if (entry != nullptr) refuse(reader, *entry, {"sequence", "evaluate"});
 }
 
 void read_text_keys(spec::Reader& reader, const Entry& entry, DatasetSpec& spec) {

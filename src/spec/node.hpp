@@ -29,9 +29,11 @@ struct Reader::Node {
   std::string doc_path;  ///< as `path`, with N in place of list indices
   nlohmann::ordered_json::json_pointer at;
   std::vector<std::string> known;
+  bool names_unknown = false;  ///< what its keys belong to is not known: they are not reported
 
+  /// False after reporting a mistake.
   template <class T>
-  void read(std::string_view name, T& value, const Rule<T>& rule, std::string_view sentence);
+  bool read(std::string_view name, T& value, const Rule<T>& rule, std::string_view sentence);
   template <class T>
   void read_list(std::string_view name, std::vector<T>& values, const Rule<T>& each,
                  std::string_view sentence);

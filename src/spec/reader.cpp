@@ -53,14 +53,16 @@ std::string mapping_list_mistake(const Value& value) {
 }
 
 template <class T>
-void Reader::Node::read(std::string_view name, T& value, const Rule<T>& rule, std::string_view sentence) {
+bool Reader::Node::read(std::string_view name, T& value, const Rule<T>& rule, std::string_view sentence) {
   const bool has_default = rule.allows(value);
   document(name, without_article(rule.one), has_default ? as_yaml(Json(value)) : "", sentence);
+  std::string complaint;
   if (const Entry* entry = mapping->find(name)) {
-    const std::string complaint = rule.read(entry->value, value);
+    complaint = rule.read(entry->value, value);
     if (!complaint.empty()) report(entry->value, name, complaint);
   }
   if (rule.allows(value)) record(name, value);
+  return complaint.empty();
 }
 
 template <class T>
@@ -163,7 +165,8 @@ void Reader::field(std::string_view name, std::vector<std::string>& value, std::
 }
 void Reader::choice(std::string_view name, std::string& value, const std::vector<std::string>& words,
                     std::string_view sentence) {
-  node_->read(name, value, word_rule(words), sentence);
+  const bool known = node_->read(name, value, word_rule(words), sentence);
+  if (is_naming(name) && !known) node_->names_unknown = true;
 }
 void Reader::choices(std::string_view name, std::vector<std::string>& value,
                      const std::vector<std::string>& words, std::string_view sentence) {
@@ -214,6 +217,7 @@ void Reader::mistake(std::string_view name, std::string_view sentence) {
 void Reader::ignore(std::string_view name) { node_->known.emplace_back(name); }
 
 void Reader::finish() {
+  if (node_->names_unknown) return;
   const std::vector<std::string>& known = node_->known;
   for (const Entry& entry : node_->mapping->entries) {
     if (std::find(known.begin(), known.end(), entry.key) != known.end()) continue;

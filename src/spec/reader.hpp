@@ -17,7 +17,7 @@ struct Bounds {
   double high = std::numeric_limits<double>::infinity();
   bool low_open = false;
   bool high_open = false;
-  /// "a number > 0", "an integer in [1, 8]", ...
+  /// "a number > 0", "an integer in [1, 8]", "1" where nothing else is allowed, ...
   std::string text(bool integer) const;
   bool contains(double value) const;
 };
@@ -75,7 +75,9 @@ class Reader {
   void mistake(std::string_view name, std::string_view sentence);
   /// Key will be accepted but not recorded (used for a key that another reader of the same mapping reads).
   void ignore(std::string_view name);
-  /// Reports every key that nobody asked for, with the nearest known one. Call once, after the last field.
+  /// Reports every key that nobody asked for, with the nearest known one; none if a `method`, `name` or
+  /// `quantizer` was a choice of none of its words, to which they may belong. Call once, after the last
+  /// field.
   void finish();
 
  private:

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -47,6 +48,15 @@ bool is_plain_number(const Value& value) {
   return value.kind == Value::Kind::scalar && !value.quoted && is_number(value.text);
 }
 
+/// Exactly, where as a double a large integer may round to the bound that it is beyond.
+template <class T>
+bool holds(const Bounds& bounds, T integer) {
+  static_assert(std::numeric_limits<long double>::digits >= std::numeric_limits<T>::digits);
+  const auto value = static_cast<long double>(integer);
+  const auto low = static_cast<long double>(bounds.low), high = static_cast<long double>(bounds.high);
+  return (bounds.low_open ? value > low : value >= low) && (bounds.high_open ? value < high : value <= high);
+}
+
 template <class T>
 std::string read_integer(const Value& value, const Bounds& bounds, T& out) {
   const std::string must_be = bounds.text(true);
@@ -56,7 +66,7 @@ std::string read_integer(const Value& value, const Bounds& bounds, T& out) {
   const auto result = std::from_chars(value.text.data(), end, number);
   if (result.ec == std::errc::result_out_of_range && result.ptr == end)
     return mistake(value, fmt::format(", beyond {} bits", 8 * sizeof(T)), must_be);
-  if (result.ec != std::errc() || result.ptr != end || !bounds.contains(static_cast<double>(number)))
+  if (result.ec != std::errc() || result.ptr != end || !holds(bounds, number))
     return mistake(value, "", must_be);
   out = number;
   return "";
@@ -101,12 +111,13 @@ template <class T>
 Rule<T> integer_rule(const Bounds& bounds) {
   return {bounds.text(true), "integers" + range_text(bounds),
           [bounds](const Value& value, T& out) { return read_integer(value, bounds, out); },
-          [bounds](const T& value) { return bounds.contains(static_cast<double>(value)); }};
+          [bounds](const T& value) { return holds(bounds, value); }};
 }
 
 }  // namespace
 
 std::string Bounds::text(bool integer) const {
+  if (low == high && !low_open && !high_open) return fmt::format("{}", low);
   return (integer ? "an integer" : "a number") + range_text(*this);
 }
 

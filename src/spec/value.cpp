@@ -21,16 +21,6 @@ std::size_t count_digits(std::string_view text) {
   return std::min(text.find_first_not_of("0123456789"), text.size());
 }
 
-bool names_another(const Value& base, const Value& over) {
-  for (const char* key : {"method", "name", "quantizer"}) {
-    const Entry* theirs = over.find(key);
-    if (theirs == nullptr) continue;
-    const Entry* ours = base.find(key);
-    if (ours == nullptr || ours->value.text != theirs->value.text) return true;
-  }
-  return false;
-}
-
 Value merge_at(const Value& base, const Value& over, bool root) {
   const bool mappings = base.kind == Value::Kind::mapping && over.kind == Value::Kind::mapping;
   if (!mappings || (!root && names_another(base, over))) return over;
@@ -90,6 +80,16 @@ bool is_number(std::string_view text) {
 
 std::string join_path(std::string_view path, std::string_view key) {
   return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
+}
+
+bool is_naming(std::string_view key) { return key == "method" || key == "name" || key == "quantizer"; }
+
+bool names_another(const Value& base, const Value& over) {
+  return std::any_of(over.entries.begin(), over.entries.end(), [&](const Entry& theirs) {
+    if (!is_naming(theirs.key)) return false;
+    const Entry* ours = base.find(theirs.key);
+    return ours == nullptr || ours->value.text != theirs.value.text;
+  });
 }
 
 Value merge(const Value& base, const Value& over) { return merge_at(base, over, true); }

@@ -40,9 +40,13 @@ bool is_number(std::string_view text);
 /// "a.b", or "b" when `path` is empty.
 std::string join_path(std::string_view path, std::string_view key);
 
+/// `method`, `name` and `quantizer`: the other keys of a mapping belong to what one of these names.
+bool is_naming(std::string_view key);
+/// Whether `over` names another method, or whatever else, than `base`.
+bool names_another(const Value& base, const Value& over);
+
 /// Mappings merge key by key, anything else of `over` replaces; so does a mapping below the root that names
-/// another `method`, `name` or `quantizer` than `base`, since the other keys of `base` belong to the one it
-/// named.
+/// another than `base`.
 Value merge(const Value& base, const Value& over);
 
 }  // namespace qtrain::spec

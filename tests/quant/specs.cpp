@@ -57,6 +57,11 @@ TEST_CASE("activation spec: a step too small to divide by is a mistake") {
   CHECK(mistakes_of<ActivationSpec>("{quantizer: quantized_relu, alpha_value: 0.001}").empty());
 }
 
+TEST_CASE("spec: keys of a method that is misspelt are no mistakes of their own") {
+  CHECK(mistakes_of<WeightSpec>("{method: dorefo, bits: 2}").find("bits") == std::string::npos);
+  CHECK(mistakes_of<ActivationSpec>("{quantizer: paact, initial: 2}").find("initial") == std::string::npos);
+}
+
 TEST_CASE("activation spec: an STE that does not fit is refused with those that do") {
   const auto mistakes = [](const std::string& quantizer, const std::string& ste) {
     return mistakes_of<ActivationSpec>("{quantizer: " + quantizer + ", ste: " + ste + "}");

@@ -74,6 +74,11 @@ TEST_CASE("rules between keys") {
   CHECK(holds(mistakes("{}", {"seeds=[1, 2, 1]"}), "distinct"));
 }
 
+TEST_CASE("seeds are numbers that a double holds exactly") {
+  CHECK(read("{seed: 9007199254740992}").seed == 9007199254740992);
+  CHECK(holds(mistakes("{seed: 9007199254740993}"), "must be an integer in [0, 9007199254740992]"));
+}
+
 TEST_CASE("a model that the images do not fit is a mistake with a place") {
   const std::string all = mistakes("dataset: {name: mnist}\nmodel:\n  name: vgg11\nsed: 1\n");
   CHECK(holds(all, "t.yaml:3:9: model.name: layer pool5 of vgg11: its 2x2 window does not fit"));

@@ -62,18 +62,18 @@ weights: {method: prox_quant, bits: 8, lambda: 5, skip: []}
 
 TEST_CASE("reader: all mistakes of a file at once, in order of place") {
   const Outcome outcome = read_sample(
-      "weights: {bits: 12, lamda: 1,\n"
+      "weights: {bits: 12,\n"
       "  method: binary_conect}\n"
       "train:\n"
       "  rate: abc\n"
       "  milestones: [1, 0, x]\n"
       "  rate: 2\n"
       "  flip: yes\n"
+      "  momentun: 0\n"
       "colour: red\n");
   CHECK(
       outcome.mistakes ==
       "bad.yaml:1:17: weights.bits: is 12, must be an integer in [1, 8]\n"
-      "bad.yaml:1:21: weights.lamda: unknown key, did you mean 'lambda'?\n"
       "bad.yaml:2:11: weights.method: is 'binary_conect', must be one of none, binary_connect, prox_quant, "
       "did you mean 'binary_connect'?\n"
       "bad.yaml:4:9: train.rate: is 'abc', must be a number > 0\n"
@@ -81,11 +81,19 @@ TEST_CASE("reader: all mistakes of a file at once, in order of place") {
       "bad.yaml:5:22: train.milestones.2: is 'x', must be an integer > 0\n"
       "bad.yaml:6:3: train.rate: given twice\n"
       "bad.yaml:7:9: train.flip: is 'yes', must be true or false\n"
-      "bad.yaml:8:1: colour: unknown key, known keys are name, seed, samples, notes, train, weights, stages");
+      "bad.yaml:8:3: train.momentun: unknown key, did you mean 'momentum'?\n"
+      "bad.yaml:9:1: colour: unknown key, known keys are name, seed, samples, notes, train, weights, stages");
   CHECK(outcome.sample.bits == 4);
   CHECK(outcome.sample.milestones == std::vector<int>{80, 140});
   CHECK(outcome.resolved["weights"]["bits"] == 4);
   CHECK(outcome.resolved["train"]["rate"] == 0.1);
+}
+
+TEST_CASE("reader: keys beside a method that there is not may be its own, and are not reported") {
+  CHECK(mistakes_of("weights: {method: lsq, step: 1, bits: 0}\n") ==
+        "bad.yaml:1:19: weights.method: is 'lsq', must be one of none, binary_connect, prox_quant\n"
+        "bad.yaml:1:39: weights.bits: is 0, must be an integer in [1, 8]");
+  CHECK(mistakes_of("weights: {method: none, step: 1}\n") != "");
 }
 
 TEST_CASE("reader: integers are plain decimal digits") {
@@ -106,6 +114,7 @@ TEST_CASE("reader: integers are plain decimal digits") {
   CHECK(bits_complaint("{a: 4}") == "is a mapping, " + must_be);
   CHECK(bits_complaint("3000000000") == "is 3000000000, beyond 32 bits, " + must_be);
   CHECK(bits_complaint("99999999999999999999") == "is 99999999999999999999, beyond 32 bits, " + must_be);
+  CHECK(mistakes_of("samples: 9223372036854775807") == "");
   CHECK(mistakes_of("samples: 99999999999999999999") ==
         "bad.yaml:1:10: samples: is 99999999999999999999, beyond 64 bits, must be an integer > 0");
 }
@@ -160,6 +169,7 @@ TEST_CASE("reader: an empty value is no value, located at its key") {
 
 TEST_CASE("reader: bounds in words") {
   CHECK(any_number.text(false) == "a number");
+  CHECK(between(1, 1).text(true) == "1");
   CHECK(positive.text(true) == "an integer > 0");
   CHECK(fraction.text(false) == "a number in [0, 1]");
   CHECK(at_least(0.5).text(false) == "a number >= 0.5");
@@ -172,6 +182,20 @@ TEST_CASE("reader: bounds in words") {
   CHECK_FALSE(positive.contains(0));
   CHECK(mistakes_of("train: {momentum: 1}") ==
         "bad.yaml:1:19: train.momentum: is 1, must be a number in [0, 1)");
+}
+
+TEST_CASE("reader: integers are compared with bounds exactly") {
+  const auto mistakes = [](const std::string& seed) {
+    Document document = Document::parse("seed: " + seed, "f.yaml");
+    std::int64_t value = 0;
+    document.root().field("seed", value, between(-9007199254740992.0, 9007199254740992.0), "");
+    return document.diagnostics().text();
+  };
+  CHECK(mistakes("9007199254740992") == "");
+  CHECK(mistakes("-9007199254740992") == "");
+  CHECK(mistakes("9007199254740993") ==
+        "f.yaml:1:7: seed: is 9007199254740993, must be an integer in [-9007199254740992, 9007199254740992]");
+  CHECK(mistakes("-9007199254740993") != "");
 }
 
 TEST_CASE("reader: cross-field mistakes stand at the key, or at the mapping") {
