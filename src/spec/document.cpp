@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <fstream>
 #include <iostream>
 #include <system_error>
@@ -10,89 +9,13 @@
 
 #include "base/error.hpp"
 #include "spec/node.hpp"
+#include "spec/override.hpp"
 #include "spec/reader.hpp"
-#include "spec/utf8.hpp"
 #include "spec/value.hpp"
 #include "spec/yaml.hpp"
 
 namespace qtrain::spec {
 namespace {
-
-std::vector<std::string> split(std::string_view path) {
-  std::vector<std::string> parts;
-  while (true) {
-    const std::size_t dot = path.find('.');
-    parts.emplace_back(path.substr(0, dot));
-    if (dot == std::string_view::npos) return parts;
-    path.remove_prefix(dot + 1);
-  }
-}
-
-/// The value under `key` of `node`, made if missing; null, with the sentence in `complaint`, if there can be
-/// none.
-Value* step_into(Value& node, const std::string& key, const Location& where, std::string& complaint) {
-  if (node.kind == Value::Kind::empty) {
-    node.kind = Value::Kind::mapping;
-    node.where = where;
-  }
-  if (node.kind == Value::Kind::scalar) {
-    complaint = fmt::format("is {}, must be a mapping to hold '{}'", describe(node), key);
-    return nullptr;
-  }
-  if (node.kind == Value::Kind::list) {
-    std::size_t index = 0;
-    const char* const end = key.data() + key.size();
-    const auto result = std::from_chars(key.data(), end, index);
-    if (result.ec == std::errc() && result.ptr == end && index < node.items.size()) return &node.items[index];
-    complaint = fmt::format("has no item '{}', it is a list of {}, counted from 0", key, node.items.size());
-    return nullptr;
-  }
-  if (Entry* entry = node.find(key)) return &entry->value;
-  Value missing;
-  missing.where = where;
-  node.entries.push_back({key, where, std::move(missing)});
-  return &node.entries.back().value;
-}
-
-void put(Value& root, const std::vector<std::string>& parts, Value value, const Location& where,
-         Diagnostics& diagnostics) {
-  Value* node = &root;
-  std::string path;
-  for (const std::string& part : parts) {
-    std::string complaint;
-    node = step_into(*node, part, where, complaint);
-    if (node == nullptr) {
-      diagnostics.add(where, path, complaint);
-      return;
-    }
-    path = join_path(path, part);
-  }
-  *node = std::move(value);
-}
-
-/// Lays one `a.b.c=value` word over the tree.
-void apply_override(Value& root, const std::string& word, Diagnostics& diagnostics) {
-  if (first_non_text(word) != word.size()) {
-    std::string shown = word;
-    std::replace_if(
-        shown.begin(), shown.end(), [](char c) { return (static_cast<unsigned char>(c) & 0x80) != 0; }, '?');
-    diagnostics.add({shown, 0, 0}, "", "is not UTF-8 text, must be path=value");
-    return;
-  }
-  const Location where{word, 0, 0};
-  const std::size_t equals = word.find('=');
-  const std::string path = word.substr(0, equals);
-  const std::vector<std::string> parts = split(path);
-  const bool hollow =
-      std::any_of(parts.begin(), parts.end(), [](const std::string& part) { return part.empty(); });
-  if (equals == std::string::npos || hollow || parts.size() > kMaxDepth) {
-    diagnostics.add(where, "", "is malformed, must be path=value, such as train.epochs=1");
-    return;
-  }
-  Value value;
-  if (parse_yaml(std::string_view(word).substr(equals + 1), where, path, diagnostics, value))
-    put(root, parts, std::move(value), where, diagnostics);
-}
 
 /// At most one byte more than a spec may have.
 std::string read_start(std::istream& stream) {
@@ -144,7 +67,7 @@ Document Document::parse(std::string_view text, std::string source,
     root.where = start;
   }
   take_spec(root);
-  for (const std::string& word : overrides) apply_override(root, word, diagnostics);
+  for (const std::string& word : overrides) lay_override(root, word, diagnostics);
   return document;
 }
 

@@ -203,7 +203,10 @@ std::vector<Reader> Reader::groups(std::string_view name, std::string_view sente
   return readers;
 }
 
-bool Reader::has(std::string_view name) const { return node_->mapping->find(name) != nullptr; }
+bool Reader::has(std::string_view name) const {
+  const Entry* entry = node_->mapping->find(name);
+  return entry != nullptr && !entry->left_over;
+}
 
 const std::string& Reader::path() const { return node_->path; }
 
@@ -220,7 +223,7 @@ void Reader::finish() {
   if (node_->names_unknown) return;
   const std::vector<std::string>& known = node_->known;
   for (const Entry& entry : node_->mapping->entries) {
-    if (std::find(known.begin(), known.end(), entry.key) != known.end()) continue;
+    if (entry.left_over || std::find(known.begin(), known.end(), entry.key) != known.end()) continue;
     const std::string meant = nearest(entry.key, known);
     std::string sentence = fmt::format("unknown key, known keys are {}", fmt::join(known, ", "));
     if (!meant.empty()) sentence = fmt::format("unknown key, did you mean '{}'?", meant);

@@ -69,8 +69,9 @@ class Reader {
   /// The mappings of the list under `name`; empty when not given. Nothing is recorded when not given.
   std::vector<Reader> groups(std::string_view name, std::string_view sentence);
 
-  bool has(std::string_view name) const;  ///< the key was given (file or override)
-  const std::string& path() const;        ///< dotted path of this mapping, "" for the root
+  bool has(
+      std::string_view name) const;  ///< the key was given (file or override), see parse for what is left
+  const std::string& path() const;   ///< dotted path of this mapping, "" for the root
   /// A mistake found by a cross-field rule, located at key `name` if given, else at this mapping.
   void mistake(std::string_view name, std::string_view sentence);
   /// Key will be accepted but not recorded (used for a key that another reader of the same mapping reads).
@@ -92,7 +93,9 @@ class Document {
  public:
   /// `text` is YAML (or JSON, a subset), `source` its name for messages. `overrides` are `a.b.c=value` words,
   /// the value in YAML flow syntax, which replaces what stood there; `a.0.b=..` indexes lists; missing
-  /// mappings on the way are made; a later word wins. Of a text with the keys `schema` and `spec`, a file of
+  /// mappings on the way are made; a later word wins. A word that names another `method`, `name` or
+  /// `quantizer` in a mapping below the root leaves keys of the text there that belong to the one before:
+  /// they are no mistake where they are unknown. Of a text with the keys `schema` and `spec`, a file of
   /// metrics, the latter's mapping is read. Syntax errors, repeated keys and malformed overrides become
   /// diagnostics; reading then goes on as far as it can.
   static Document parse(std::string_view text, std::string source,

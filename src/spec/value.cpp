@@ -29,6 +29,7 @@ Value merge_at(const Value& base, const Value& over, bool root) {
     if (Entry* ours = result.find(entry.key)) {
       ours->value = merge_at(ours->value, entry.value, false);
       ours->where = entry.where;
+      ours->left_over = false;
     } else {
       result.entries.push_back(entry);
     }

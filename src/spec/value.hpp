@@ -29,6 +29,7 @@ struct Entry {
   std::string key;
   Location where;
   Value value;
+  bool left_over = false;  ///< a word has since named another in its mapping: no mistake if unknown there
 };
 
 /// What a value is, for a message: "empty", "a list", "a mapping", "12", "'abc'", "the string '12'".

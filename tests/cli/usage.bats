@@ -83,6 +83,17 @@ load helper
   [ "${lines[20]}" = "and 4980 more" ]
 }
 
+@test "a word that names another method needs none of the file's keys for the one before" {
+  sed 's/method: binary_connect/method: binary_connect, mode: stochastic/' tiny.yaml > stochastic.yaml
+  "$QTRAIN" stochastic.yaml quantize.weights.method=bwn quantize.activations.quantizer=pact train.epochs=0 --out out --quiet
+  grep -q '"bits": 2' out/metrics.json
+  run grep -E '"mode"|stochastic|alpha' out/metrics.json
+  [ "$status" -eq 1 ]
+  run "$QTRAIN" stochastic.yaml quantize.weights.method=bwn quantize.weights.mode=stochastic
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"'quantize.weights.mode=stochastic': quantize.weights.mode: unknown key"* ]]
+}
+
 @test "a stand-in data set is warned of and recorded" {
   QTRAIN_DATA=/nowhere "$QTRAIN" tiny.yaml dataset.name=cifar10 dataset.root=/nowhere dataset.if_missing=shapes10 \
     train.epochs=1 --out out > stdout 2> stderr

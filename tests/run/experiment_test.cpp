@@ -74,6 +74,29 @@ TEST_CASE("rules between keys") {
   CHECK(holds(mistakes("{}", {"seeds=[1, 2, 1]"}), "distinct"));
 }
 
+TEST_CASE("a word that names another method keeps what both have, and the rest is no mistake") {
+  const std::string text =
+      "quantize: {weights: {method: laq, bits: 3, solver: approximate}, activations: {quantizer: "
+      "quantized_relu, bits: 2, alpha: learned}}\n"
+      "train: {optimizer: {name: rms_prop, learning_rate: 0.5, decay: 0.5}}\n"
+      "dataset: {name: cifar10, batch_size: 10}\n";
+  const ExperimentSpec experiment =
+      read(text, {"quantize.weights.method=lsq", "quantize.activations.quantizer=pact",
+                  "train.optimizer.name=sgd", "dataset.name=shapes10"});
+  const Json& resolved = experiment.resolved;
+  CHECK(resolved["quantize"]["weights"] == Json{{"method", "lsq"}, {"bits", 3}, {"step_rate", 1.0}});
+  CHECK(resolved["quantize"]["activations"]["bits"] == 2);
+  CHECK(resolved["train"]["optimizer"]["learning_rate"] == 0.5);
+  CHECK(resolved["dataset"]["batch_size"] == 10);
+  CHECK(holds(mistakes(text, {"quantize.activations.quantizer=sign"}),
+              "t.yaml:1:113: quantize.activations.bits: is 2, must be 1"));
+  CHECK(holds(mistakes(text, {"quantize.weights.method=lsq", "quantize.weights.solver=exact"}),
+              "override 'quantize.weights.solver=exact': quantize.weights.solver: unknown key"));
+  CHECK(mistakes("{dataset: {augment: {flip: true}}, model: {name: resnet20, shortcut: conv}}",
+                 {"dataset.name=markov_text", "model.name=lstm"})
+            .empty());
+}
+
 TEST_CASE("seeds are numbers that a double holds exactly") {
   CHECK(read("{seed: 9007199254740992}").seed == 9007199254740992);
   CHECK(holds(mistakes("{seed: 9007199254740993}"), "must be an integer in [0, 9007199254740992]"));

@@ -81,6 +81,43 @@ TEST_CASE("override: a mapping or a scalar replaces what stood there") {
   CHECK(read_sample("weights: 3", {"weights={bits: 5}"}).sample.bits == 5);
 }
 
+TEST_CASE("override: with another method, the text's keys of the one before are no mistakes") {
+  const std::string text = "weights: {method: prox_quant, bits: 2, step: 3}\n";
+  CHECK(mistakes_of(text) != "");
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"weights.method=binary_connect", "weights.lambda=7"},
+        {"weights.lambda=7", "weights.method=binary_connect"}}) {
+    const Outcome outcome = read_sample(text, words);
+    CHECK(outcome.mistakes == "");
+    CHECK(outcome.sample.method == "binary_connect");
+    CHECK(outcome.sample.bits == 2);  // both have it
+    CHECK(outcome.sample.lambda == 7);
+    CHECK_FALSE(outcome.resolved["weights"].contains("step"));
+  }
+  CHECK(mistakes_of("weights: {step: 2}", {"weights.method=none"}) == "");  // keys of the default
+  CHECK(mistakes_of(text, {"weights.method=prox_quant"}) != "");
+  CHECK(mistakes_of(text, {"weights.method=none", "weights.rate=1"}) ==
+        "override 'weights.rate=1': weights.rate: unknown key, known keys are method, bits, lambda, skip");
+  CHECK(mistakes_of(text, {"weights.rate=1", "weights.method=none"}) != "");
+  CHECK(mistakes_of("weights: {bits: x}", {"weights.method=none"}) != "");
+  CHECK(mistakes_of("sed: 3", {"name=b"}) == "bad.yaml:1:1: sed: unknown key, did you mean 'seed'?");
+}
+
+TEST_CASE("override: in a stage as in the whole, whose own name leaves nothing") {
+  const auto merged = [](const std::vector<std::string>& words) {
+    const Document document = Document::parse(
+        "stages: [{sed: 7, weights: {method: prox_quant, bits: 2, step: 3}}]\n", "s.yaml", words);
+    return outcome_of(document.merged("stages", 0));
+  };
+  const Outcome other = merged({"stages.0.weights.method=none", "stages.0.name=b"});
+  CHECK(other.mistakes == "s.yaml:1:11: sed: unknown key, did you mean 'seed'?");
+  CHECK(other.sample.bits == 2);
+  const Document document =
+      Document::parse("weights: {method: prox_quant, step: 3}\nstages: [{weights: {step: 4}}]\n", "s.yaml",
+                      {"weights.method=none"});
+  CHECK(outcome_of(document.merged("stages", 0)).mistakes.starts_with("s.yaml:2:21: weights.step: unknown"));
+}
+
 TEST_CASE("override: every mistake has its sentence") {
   CHECK(mistakes_of("", {"weights.bits=12"}) ==
         "override 'weights.bits=12': weights.bits: is 12, must be an integer in [1, 8]");
