@@ -315,6 +315,7 @@ ExperimentSpec read_experiment(spec::Document& document) {
     check_stage(stage, resolved, merged.resolved(), i);
     experiment.resolved["stages"].push_back(without_surroundings(merged.resolved()));
   }
+  document.report_replaced("stages");
   if (count == 0) experiment.stages.push_back(std::move(whole));
   document.diagnostics().throw_if_any();
   return experiment;

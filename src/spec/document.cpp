@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -48,6 +49,7 @@ void take_spec(Value& root) {
 struct Document::State {
   Recording recording;
   Value root;
+  std::vector<Override> overrides;
 };
 
 Document Document::parse(std::string_view text, std::string source,
@@ -67,7 +69,9 @@ Document Document::parse(std::string_view text, std::string source,
     root.where = start;
   }
   take_spec(root);
-  for (const std::string& word : overrides) lay_override(root, word, diagnostics);
+  for (const std::string& word : overrides)
+    if (std::optional<Override> laid = lay_override(root, word, diagnostics))
+      document.state_->overrides.push_back(std::move(*laid));
   return document;
 }
 
@@ -107,6 +111,25 @@ Document Document::merged(std::string_view list, std::size_t index) const {
   }
   document.state_->root = complaint.empty() ? merge(base, item) : std::move(base);
   return document;
+}
+
+void Document::report_replaced(std::string_view list) const {
+  const std::size_t size = list_size(list);
+  std::vector<Document> merges;
+  for (std::size_t i = 0; i < size; ++i) merges.push_back(merged(list, i));
+  for (const Override& word : state_->overrides) {
+    if (word.path.front() == list) continue;
+    std::vector<std::string> places;
+    for (std::size_t i = 0; i < merges.size(); ++i) {
+      const Value* value = value_at(merges[i].state_->root, word.path);
+      if (value == nullptr || !is_laid(*value))
+        places.push_back(fmt::format("{}.{}.{}", list, i, fmt::join(word.path, ".")));
+    }
+    if (!places.empty() && places.size() == merges.size())
+      state_->recording.diagnostics->add(
+          word.where, fmt::format("{}", fmt::join(word.path, ".")),
+          fmt::format("is replaced by each of {}: set {}", list, fmt::join(places, ", ")));
+  }
 }
 
 std::size_t Document::list_size(std::string_view list) const {

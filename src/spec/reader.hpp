@@ -116,6 +116,8 @@ class Document {
   /// other keys belong to what it named. Mistakes go to this document's Diagnostics, so that those of all
   /// stages are reported at once.
   Document merged(std::string_view list, std::size_t index) const;
+  /// Reports each override of which `merged` has nothing for any element of the list.
+  void report_replaced(std::string_view list) const;
   /// 0 when absent; anything but a list is a mistake, and counts 0 too.
   std::size_t list_size(std::string_view list) const;
 

@@ -97,6 +97,14 @@ TEST_CASE("a word that names another method keeps what both have, and the rest i
             .empty());
 }
 
+TEST_CASE("a word that every stage replaces is a mistake") {
+  const std::string text = "train: {epochs: 3}\nstages: [{train: {epochs: 1}}, {train: {epochs: 2}}]\n";
+  CHECK(mistakes(text, {"train.epochs=9"}) ==
+        "override 'train.epochs=9': train.epochs: is replaced by each of stages: set stages.0.train.epochs, "
+        "stages.1.train.epochs");
+  CHECK(mistakes(text, {"train.loss=squared_hinge", "stages.1.train.epochs=9"}).empty());
+}
+
 TEST_CASE("seeds are numbers that a double holds exactly") {
   CHECK(read("{seed: 9007199254740992}").seed == 9007199254740992);
   CHECK(holds(mistakes("{seed: 9007199254740993}"), "must be an integer in [0, 9007199254740992]"));

@@ -118,6 +118,26 @@ TEST_CASE("override: in a stage as in the whole, whose own name leaves nothing")
   CHECK(outcome_of(document.merged("stages", 0)).mistakes.starts_with("s.yaml:2:21: weights.step: unknown"));
 }
 
+TEST_CASE("override: what every stage replaces is a mistake that says where to set it") {
+  const auto reported = [](const std::string& stages, const std::vector<std::string>& words) {
+    Document document = Document::parse("weights: {method: prox_quant}\nstages: " + stages, "s.yaml", words);
+    document.report_replaced("stages");
+    return document.diagnostics().text();
+  };
+  const std::string both = "[{train: {rate: 1}}, {train: {rate: 2, milestones: [3]}}]\n";
+  CHECK(reported(both, {"train.rate=4"}) ==
+        "override 'train.rate=4': train.rate: is replaced by each of stages: set stages.0.train.rate, "
+        "stages.1.train.rate");
+  CHECK(reported(both, {"train={rate: 4}"}) != "");
+  CHECK(reported(both, {"train={rate: 4, flip: false}"}) == "");
+  CHECK(reported(both, {"train.milestones=[4]"}) == "");
+  CHECK(reported(both, {"train.rate=4", "stages.1.train.rate=5"}) == "");
+  CHECK(reported(both, {"stages.0.train.rate=4", "name=a", "seed=3", "seed=4"}) == "");
+  CHECK(reported("[{weights: {method: none}}]\n", {"weights.bits=3"}) ==
+        "override 'weights.bits=3': weights.bits: is replaced by each of stages: set stages.0.weights.bits");
+  CHECK(reported("[]\n", {"train.rate=4"}) == "");
+}
+
 TEST_CASE("override: every mistake has its sentence") {
   CHECK(mistakes_of("", {"weights.bits=12"}) ==
         "override 'weights.bits=12': weights.bits: is 12, must be an integer in [1, 8]");
