@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "base/error.hpp"
 #include "base/threads.hpp"
 
 namespace qtrain::run {
@@ -15,11 +16,37 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kLargestEpochs = 1'000'000;
 
+constexpr auto kLosses = std::to_array<std::pair<const char*, engine::LossKind>>(
+    {{"cross_entropy", engine::LossKind::cross_entropy},
+     {"squared_error", engine::LossKind::squared_error},
+     {"multiclass_hinge", engine::LossKind::multiclass_hinge},
+     {"squared_hinge", engine::LossKind::squared_hinge}});
+constexpr auto kPrecisions = std::to_array<std::pair<const char*, engine::Precision>>(
+    {{"float32", engine::Precision::float32}, {"bfloat16", engine::Precision::bfloat16}});
+constexpr auto kLowBits =
+    std::to_array<std::pair<const char*, engine::LowBit>>({{"auto", engine::LowBit::automatic},
+                                                           {"off", engine::LowBit::off},
+                                                           {"int8", engine::LowBit::int8},
+                                                           {"bitwise", engine::LowBit::bitwise}});
+
+template <class Table>
+std::vector<std::string> words_of(const Table& table) {
+  std::vector<std::string> words;
+  for (const auto& row : table) words.emplace_back(row.first);
+  return words;
+}
+
+template <class Table>
+auto meaning(const Table& table, const std::string& word) {
+  const auto row = std::ranges::find_if(table, [&](const auto& each) { return each.first == word; });
+  QTRAIN_CHECK(row != table.end(), "the word {}", word);
+  return row->second;
+}
+
 void read_train(spec::Reader keys, const model::Graph& graph, TrainSpec& train) {
   keys.field("epochs", train.epochs, spec::between(0, kLargestEpochs),
              "passes over the training images; 0 writes the initial state");
-  keys.choice("loss", train.loss, {"cross_entropy", "squared_error", "multiclass_hinge", "squared_hinge"},
-              "what is minimised");
+  keys.choice("loss", train.loss, words_of(kLosses), "what is minimised");
   keys.field("label_smoothing", train.label_smoothing, {.low = 0, .high = 1, .high_open = true},
              "share of the target spread over all classes; cross_entropy only");
   keys.field("freeze", train.freeze,
@@ -86,19 +113,13 @@ void read_threads(spec::Reader& keys, int& threads) {
              "threads; 0: all processors this process may use; changes no result");
 }
 
-engine::LowBit low_bit_named(const std::string& word) {
-  if (word == "off") return engine::LowBit::off;
-  if (word == "int8") return engine::LowBit::int8;
-  return word == "bitwise" ? engine::LowBit::bitwise : engine::LowBit::automatic;
-}
-
 void read_engine(spec::Reader keys, EngineSpec& engine) {
   keys.choice(
-      "precision", engine.precision, {"float32", "bfloat16"},
+      "precision", engine.precision, words_of(kPrecisions),
       "number format of what convolutions and linear layers multiply, where not codes; sums and all else "
       "are float32");
   keys.choice(
-      "low_bit", engine.low_bit, {"auto", "off", "int8", "bitwise"},
+      "low_bit", engine.low_bit, words_of(kLowBits),
       "what computes quantized layers, wherever it gives the exact sums: auto takes the fastest, measured "
       "at the start; changes no result");
   read_threads(keys, engine.threads);
@@ -337,19 +358,12 @@ train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {
       result.quantization.weights[i] = stage.weights.make;
   result.quantization.activations = stage.activations.make;
   result.quantization.ste = stage.activations.make_ste;
-  static constexpr std::pair<const char*, engine::LossKind> kLosses[] = {
-      {"cross_entropy", engine::LossKind::cross_entropy},
-      {"squared_error", engine::LossKind::squared_error},
-      {"multiclass_hinge", engine::LossKind::multiclass_hinge},
-      {"squared_hinge", engine::LossKind::squared_hinge}};
-  for (const auto& [word, kind] : kLosses)
-    if (stage.train.loss == word) result.loss.kind = kind;
+  result.loss.kind = meaning(kLosses, stage.train.loss);
   result.loss.label_smoothing = stage.train.label_smoothing;
   result.options.threads = stage.engine.threads > 0 ? stage.engine.threads : available_processors();
   result.options.shard = stage.engine.shard;
-  result.options.low_bit = low_bit_named(stage.engine.low_bit);
-  result.options.precision =
-      stage.engine.precision == "bfloat16" ? engine::Precision::bfloat16 : engine::Precision::float32;
+  result.options.low_bit = meaning(kLowBits, stage.engine.low_bit);
+  result.options.precision = meaning(kPrecisions, stage.engine.precision);
   result.options.batch = (stage.loader.batch_size + stage.workers.count - 1) / stage.workers.count;
   result.options.seed = static_cast<std::uint64_t>(seed);
   result.quantization.propagated = stage.gradients.make.propagated;

@@ -116,6 +116,20 @@ TEST_CASE("a model that the images do not fit is a mistake with a place") {
   CHECK(holds(all, "t.yaml:4:1: sed: unknown key"));
 }
 
+TEST_CASE("words and what they mean: losses, precisions, paths") {
+  for (const auto& [word, kind] : {std::pair("cross_entropy", engine::LossKind::cross_entropy),
+                                   {"squared_error", engine::LossKind::squared_error},
+                                   {"multiclass_hinge", engine::LossKind::multiclass_hinge},
+                                   {"squared_hinge", engine::LossKind::squared_hinge}})
+    CHECK(training_stage(read("{}", {std::string("train.loss=") + word}).stages[0], 1).loss.kind == kind);
+  for (const auto& [word, path] : {std::pair("auto", engine::LowBit::automatic),
+                                   {"off", engine::LowBit::off},
+                                   {"int8", engine::LowBit::int8},
+                                   {"bitwise", engine::LowBit::bitwise}})
+    CHECK(training_stage(read("{}", {std::string("engine.low_bit=") + word}).stages[0], 1).options.low_bit ==
+          path);
+}
+
 TEST_CASE("a text: the model's input, its stand-in, workers and stages") {
   const ExperimentSpec experiment = read(
       "{dataset: {name: war_and_peace, sequence: 50, if_missing: markov_text}, model: {name: lstm, hidden: "
