@@ -54,6 +54,7 @@ using PropagatedFactory = std::function<std::unique_ptr<PropagatedQuantizer>()>;
 struct GradientMethod {
   GradientFactory exchanged{};     ///< quantizes gradients of weights as they leave a worker
   PropagatedFactory propagated{};  ///< quantizes gradients of activations within the backward pass
+  bool is_step = false;  ///< exchanged; right only if the optimizer moves by -learning_rate times it
 };
 
 /// One line of gradients/methods.def.

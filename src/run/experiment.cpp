@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "base/threads.hpp"
+#include "run/rules.hpp"
 
 namespace qtrain::run {
 namespace {
@@ -145,30 +146,6 @@ bool is_quantizable(model::Parameter::Kind kind, bool biases) {
   return kind == model::Parameter::Kind::weight || (biases && kind == model::Parameter::Kind::bias);
 }
 
-/// Some methods take their curvature from the optimizer's second moment.
-void check_curvature(spec::Reader quantize, const StageSpec& stage) {
-  if (stage.train.optimizer.rule->second_moment_slot() >= 0) return;
-  if (!stage.weights.make({"weight", {1, 1}})->wants_second_moment()) return;
-  quantize.mistake("weights", fmt::format("has method {}, which weighs by the optimizer's second moment, and "
-                                          "{} keeps none: must be trained with adam or rms_prop, or have "
-                                          "curvature accumulator",
-                                          stage.weights.method, stage.train.optimizer.name));
-}
-
-/// Rules between the data set, its stand-in and the batch.
-void check_dataset(spec::Reader keys, const datasets::DatasetSpec& dataset, const datasets::Entry& entry) {
-  const datasets::Entry* stand_in = dataset.if_missing.empty() ? nullptr : datasets::find(dataset.if_missing);
-  if (stand_in != nullptr && stand_in->text == entry.text && !datasets::can_stand_in(*stand_in, entry))
-    keys.mistake("if_missing",
-                 fmt::format("is {} ({}), must have the {} of {} ({})", stand_in->name,
-                             datasets::shape_text(*stand_in), entry.text ? "vocabulary" : "images",
-                             entry.name, datasets::shape_text(entry)));
-  const int images = dataset.train_count(entry);
-  if (!entry.text && dataset.batch_size > images)
-    keys.mistake("batch_size",
-                 fmt::format("is {}, must be at most the {} training images", dataset.batch_size, images));
-}
-
 StageSpec read_stage(spec::Reader& root) {
   StageSpec stage;
   spec::Reader dataset = root.group("dataset", "images or text to train on");
@@ -182,6 +159,7 @@ StageSpec read_stage(spec::Reader& root) {
   read_quantize(quantize, stage);
   read_train(root.group("train", "how long and by which rule"), stage.graph, stage.train);
   check_curvature(quantize, stage);
+  check_gradients(quantize, stage);
   stage.engine.shard = default_shard(stage.graph, stage.dataset.batch_size);
   read_engine(root.group("engine", "how it is computed"), stage.engine);
   stage.workers.read(root.group("workers", "who shares the images of a step, and how"));
@@ -283,25 +261,6 @@ Json without_surroundings(Json resolved) {
   }
   if (resolved.contains("workers")) resolved["workers"].erase("transport");
   return resolved;
-}
-
-/// Reports what stage `index`, resolved, must share with the whole.
-void check_stage(spec::Reader root, const Json& base, const Json& stage, std::size_t index) {
-  for (const char* key : {"name", "seed", "seeds", "model", "workers", "expect"})
-    if (base.value(key, Json()) != stage.value(key, Json()))
-      root.mistake(key, "differs from the experiment's, must be the same in every stage");
-  for (const std::string key :
-       {"dataset.name", "dataset.root", "dataset.limit", "dataset.if_missing", "dataset.augment.crop",
-        "dataset.sequence", "dataset.evaluate", "engine.precision", "quantize.init"}) {
-    if (key == "quantize.init" && index == 0) continue;  // with model.init, where the first stage starts
-    std::string place = "/" + key;
-    std::ranges::replace(place, '.', '/');
-    const Json::json_pointer pointer(place);
-    if (base.value(pointer, Json()) == stage.value(pointer, Json())) continue;
-    const std::size_t dot = key.find('.');
-    root.mistake(key.substr(0, dot),
-                 fmt::format("changes {}, must be the same in every stage", key.substr(dot + 1)));
-  }
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ PYTHON
 }
 
 @test "so do stages, several workers, and averages" {
-  compare_files workers.count=2 quantize.gradients.method=ef_sign_sgd
+  compare_files workers.count=2 quantize.gradients.method=ef_sign_sgd "train.optimizer={name: sgd, momentum: 0}"
   compare_files train.average_decay=0.9
   cat >> tiny.yaml <<'YAML'
 stages:

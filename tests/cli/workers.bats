@@ -25,7 +25,7 @@ compare_transports() {
   compare_transports 3 quantize.gradients.method=stochastic_linear dataset.batch_size=40
   compare_transports 2 workers.protocol=parameter_server quantize.weights.method=lab quantize.gradients.method=terngrad
   compare_transports 3 workers.protocol=parameter_server quantize.gradients.method=sign_sgd workers.batch_norm=first
-  compare_transports 2 quantize.gradients.method=ef_sign_sgd workers.sharding=fixed workers.batch=each
+  compare_transports 2 quantize.gradients.method=ef_sign_sgd "train.optimizer={name: sgd, momentum: 0}" workers.sharding=fixed workers.batch=each
   for protocol in all_reduce parameter_server; do
     compare_transports 3 workers.protocol=$protocol quantize.gradients.method=signum train.schedule.name=plateau \
       "train.optimizer={name: sgd, learning_rate: 1, clip_norm: 0.5}" train.epochs=6
@@ -55,15 +55,17 @@ PYTHON
 }
 
 @test "a run of several processes resumes, also with another number of them" {
-  mpi 2 "$QTRAIN" tiny.yaml train.epochs=4 quantize.gradients.method=ef_sign_sgd --out whole --quiet
-  mpirun --oversubscribe --quiet -n 2 "$QTRAIN" tiny.yaml train.epochs=400 quantize.gradients.method=ef_sign_sgd --out cut > out 2>&1 3>&- &
+  method=quantize.gradients.method=ef_sign_sgd
+  optimizer="train.optimizer={name: sgd, momentum: 0}"
+  mpi 2 "$QTRAIN" tiny.yaml train.epochs=4 "$method" "$optimizer" --out whole --quiet
+  mpirun --oversubscribe --quiet -n 2 "$QTRAIN" tiny.yaml train.epochs=400 "$method" "$optimizer" --out cut > out 2>&1 3>&- &
   pid=$!
   wait_for cut/checkpoint.safetensors
   pkill -KILL -P "$pid" || true
   wait $pid || true
   [ ! -e cut/metrics.json ]
   head -c 300 cut/history.jsonl > before
-  mpirun --oversubscribe --quiet -n 3 "$QTRAIN" tiny.yaml train.epochs=400 quantize.gradients.method=ef_sign_sgd --out cut --resume > out 2>&1 3>&- &
+  mpirun --oversubscribe --quiet -n 3 "$QTRAIN" tiny.yaml train.epochs=400 "$method" "$optimizer" --out cut --resume > out 2>&1 3>&- &
   pid=$!
   for _ in $(seq 500); do grep -q "another number of workers" out && break; sleep 0.02; done
   pkill -KILL -P "$pid" || true

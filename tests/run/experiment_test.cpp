@@ -116,6 +116,32 @@ TEST_CASE("a model that the images do not fit is a mistake with a place") {
   CHECK(holds(all, "t.yaml:4:1: sed: unknown key"));
 }
 
+TEST_CASE("gradients quantized in the backward pass do not reach an lstm's recurrent weights") {
+  const std::string text =
+      "{dataset: {name: markov_text}, model: {name: lstm, hidden: 4}, quantize: {gradients: {method: %}}}";
+  const auto with = [&](const std::string& method) {
+    std::string whole = text;
+    return mistakes(whole.replace(whole.find('%'), 1, method));
+  };
+  CHECK(holds(with("dorefa"), "quantize.gradients: has method dorefa"));
+  CHECK(holds(with("dorefa"), "lstm layers"));
+  CHECK(with("terngrad").empty());
+  CHECK(mistakes("{quantize: {gradients: {method: dorefa}}}").empty());
+}
+
+TEST_CASE("a method that remembers the error of a step needs an optimizer that makes it") {
+  const auto with = [](const std::string& method, const std::string& optimizer) {
+    return mistakes(fmt::format("{{quantize: {{gradients: {{method: {}}}}}, train: {{optimizer: {{{}}}}}}}",
+                                method, optimizer));
+  };
+  CHECK(with("ef_sign_sgd", "name: sgd, momentum: 0, weight_decay: 0.1").empty());
+  for (const char* other : {"name: adam", "name: rms_prop", "momentum: 0.9", "momentum: 0, clip_norm: 1",
+                            "momentum: 0, clip_value: 1"}) {
+    CHECK_MESSAGE(holds(with("ef_sign_sgd", other), "quantize.gradients: has method ef_sign_sgd"), other);
+    CHECK_MESSAGE(with("sign_sgd", other).empty(), other);
+  }
+}
+
 TEST_CASE("words and what they mean: losses, precisions, paths") {
   for (const auto& [word, kind] : {std::pair("cross_entropy", engine::LossKind::cross_entropy),
                                    {"squared_error", engine::LossKind::squared_error},

@@ -135,11 +135,13 @@ TEST_CASE("the learning rate grows with the workers when asked to, batches too")
 }
 
 TEST_CASE("a checkpoint goes on with another number of workers") {
-  const Experiment two(kSgd + with_workers(2) + Words{"gradients.method=ef_sign_sgd"});
+  const Experiment two(kSgd + with_workers(2) +
+                       Words{"gradients.method=ef_sign_sgd", "optimizer.momentum=0"});
   Trainer first(two.stage(2), two.loaded.dataset);
   first.run_epoch(go_on);
   for (const int count : {1, 3}) {
-    const Experiment other(kSgd + with_workers(count) + Words{"gradients.method=ef_sign_sgd"});
+    const Experiment other(kSgd + with_workers(count) +
+                           Words{"gradients.method=ef_sign_sgd", "optimizer.momentum=0"});
     Trainer second(other.stage(2), other.loaded.dataset);
     second.restore({.tensors = first.save(), .metadata = {}});
     const EpochRecord record = *second.run_epoch(go_on);

@@ -7,9 +7,9 @@
 //   x <- x - mean over workers of Delta
 //   message: ||p||_1 / (d gamma) as a float, then one bit a value
 //
-// What is decoded is Delta / gamma, from which the optimizer sgd without momentum makes the step. sign(0) =
-// +1. A gamma of 0 moves nothing and leaves e as it is. Momentum, which the authors' code applies to g
-// before, is left out.
+// What is decoded is Delta / gamma, from which the optimizer sgd without momentum makes the step; another
+// would move x by something else than e was told, and is refused. sign(0) = +1. A gamma of 0 moves nothing
+// and leaves e as it is. Momentum, which the authors' code applies to g before, is left out.
 #include <cmath>
 
 #include "quant/gradient.hpp"
@@ -47,7 +47,7 @@ class EfSignSgd final : public GradientQuantizer {
 }  // namespace
 
 GradientMethod read_ef_sign_sgd(spec::Reader& /*keys*/) {
-  return {.exchanged = [] { return std::make_unique<EfSignSgd>(); }};
+  return {.exchanged = [] { return std::make_unique<EfSignSgd>(); }, .is_step = true};
 }
 
 }  // namespace qtrain::quant::gradients

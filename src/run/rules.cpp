@@ -1,0 +1,73 @@
+#include "run/rules.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+namespace qtrain::run {
+
+using Json = nlohmann::ordered_json;
+
+void check_dataset(spec::Reader keys, const datasets::DatasetSpec& dataset, const datasets::Entry& entry) {
+  const datasets::Entry* stand_in = dataset.if_missing.empty() ? nullptr : datasets::find(dataset.if_missing);
+  if (stand_in != nullptr && stand_in->text == entry.text && !datasets::can_stand_in(*stand_in, entry))
+    keys.mistake("if_missing",
+                 fmt::format("is {} ({}), must have the {} of {} ({})", stand_in->name,
+                             datasets::shape_text(*stand_in), entry.text ? "vocabulary" : "images",
+                             entry.name, datasets::shape_text(entry)));
+  const int images = dataset.train_count(entry);
+  if (!entry.text && dataset.batch_size > images)
+    keys.mistake("batch_size",
+                 fmt::format("is {}, must be at most the {} training images", dataset.batch_size, images));
+}
+
+void check_curvature(spec::Reader quantize, const StageSpec& stage) {
+  if (stage.train.optimizer.rule->second_moment_slot() >= 0) return;
+  if (!stage.weights.make({"weight", {1, 1}})->wants_second_moment()) return;
+  quantize.mistake("weights", fmt::format("has method {}, which weighs by the optimizer's second moment, and "
+                                          "{} keeps none: must be trained with adam or rms_prop, or have "
+                                          "curvature accumulator",
+                                          stage.weights.method, stage.train.optimizer.name));
+}
+
+void check_gradients(spec::Reader quantize, const StageSpec& stage) {
+  const quant::GradientSpec& gradients = stage.gradients;
+  const bool recurrent = std::ranges::count(stage.graph.layers, model::Op::lstm, &model::Layer::op) > 0;
+  if (gradients.make.propagated && recurrent)
+    quantize.mistake(
+        "gradients",
+        fmt::format("has method {}, which quantizes gradients of layers' outputs, and {} has lstm "
+                    "layers, whose recurrent weights it does not reach: must have another method",
+                    gradients.method, stage.graph.name));
+  const optim::OptimizerSpec& optimizer = stage.train.optimizer;
+  const bool plain =
+      optimizer.rule->slot_names().empty() && optimizer.clip_norm == 0 && optimizer.clip_value == 0;
+  if (gradients.make.is_step && !plain)
+    quantize.mistake(
+        "gradients",
+        fmt::format("has method {}, which remembers the error of steps of -learning_rate times "
+                    "the gradient, and {} makes others: must be trained with sgd, momentum 0, and "
+                    "without clip_norm and clip_value",
+                    gradients.method, optimizer.name));
+}
+
+void check_stage(spec::Reader root, const Json& base, const Json& stage, std::size_t index) {
+  for (const char* key : {"name", "seed", "seeds", "model", "workers", "expect"})
+    if (base.value(key, Json()) != stage.value(key, Json()))
+      root.mistake(key, "differs from the experiment's, must be the same in every stage");
+  for (const std::string key :
+       {"dataset.name", "dataset.root", "dataset.limit", "dataset.if_missing", "dataset.augment.crop",
+        "dataset.sequence", "dataset.evaluate", "engine.precision", "quantize.init"}) {
+    if (key == "quantize.init" && index == 0) continue;  // with model.init, where the first stage starts
+    std::string place = "/" + key;
+    std::ranges::replace(place, '.', '/');
+    const Json::json_pointer pointer(place);
+    if (base.value(pointer, Json()) == stage.value(pointer, Json())) continue;
+    const std::size_t dot = key.find('.');
+    root.mistake(key.substr(0, dot),
+                 fmt::format("changes {}, must be the same in every stage", key.substr(dot + 1)));
+  }
+}
+
+}  // namespace qtrain::run
