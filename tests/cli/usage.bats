@@ -107,7 +107,7 @@ load helper
   run "$QTRAIN" list
   [ "$status" -eq 0 ]
   for word in weights binary_connect activations quantized_relu ste clipped_relu gradients models resnet20 datasets \
-    mnist optimizers sgd schedules cosine "straight through, no window"; do
+    mnist optimizers sgd schedules cosine "straight through without a window"; do
     [[ "$output" == *"$word"* ]] || { echo "no $word"; false; }
   done
   run "$QTRAIN" list ste
