@@ -187,9 +187,9 @@ void read_head(spec::Reader& root, ExperimentSpec& experiment) {
     root.mistake("name",
                  fmt::format("is '{}', must be 1 to 100 letters, digits, '_', '-' and '.', the first no '.'",
                              experiment.name));
-  root.field("seed", experiment.seed, spec::between(0, 9007199254740992.0), "seed of everything random");
-  root.field("seeds", experiment.seeds, spec::at_least(0),
-             "run each of these seeds and average; empty: just seed");
+  const spec::Bounds exact = spec::between(0, 9007199254740992.0);  // what every reader of JSON holds
+  root.field("seed", experiment.seed, exact, "seed of everything random");
+  root.field("seeds", experiment.seeds, exact, "run each of these seeds and average; empty: just seed");
   for (std::size_t i = 0; i < experiment.seeds.size(); ++i)
     if (std::count(experiment.seeds.begin(), experiment.seeds.end(), experiment.seeds[i]) > 1) {
       root.mistake("seeds", fmt::format("holds {} twice, must be distinct", experiment.seeds[i]));

@@ -76,8 +76,8 @@ struct LabSection {
 struct ExperimentSpec {
   std::string name = "experiment";
   std::int64_t seed = 1;
-  std::vector<int> seeds;         ///< run each of these instead of `seed`; empty: just `seed`
-  std::vector<StageSpec> stages;  ///< at least one; without `stages:` the spec itself; none of a lab
+  std::vector<std::int64_t> seeds;  ///< run each of these instead of `seed`; empty: just `seed`
+  std::vector<StageSpec> stages;    ///< at least one; without `stages:` the spec itself; none of a lab
   std::optional<LabSection> lab;
   std::optional<Expectation> expect;
   /// Every key with its value, less what cannot change a result (engine.threads, engine.low_bit,

@@ -153,7 +153,7 @@ int run_seeds(Job& job, const fs::path& path, Json& metrics) {
   std::optional<Folder> folder;
   if (job.transport.leads()) folder.emplace(path, job.request.resume);
   std::vector<Json> runs;
-  for (const int seed : job.experiment.seeds) {
+  for (const std::int64_t seed : job.experiment.seeds) {
     const fs::path place = path / fmt::format("s{}", seed);
     Json& one = runs.emplace_back();
     const int finished = decide(job, [&] {

@@ -156,6 +156,10 @@ void Reader::field(std::string_view name, std::vector<int>& value, const Bounds&
                    std::string_view sentence) {
   node_->read_list(name, value, int_rule(each), sentence);
 }
+void Reader::field(std::string_view name, std::vector<std::int64_t>& value, const Bounds& each,
+                   std::string_view sentence) {
+  node_->read_list(name, value, int64_rule(each), sentence);
+}
 void Reader::field(std::string_view name, std::vector<double>& value, const Bounds& each,
                    std::string_view sentence) {
   node_->read_list(name, value, double_rule(each), sentence);

@@ -53,6 +53,8 @@ class Reader {
   void field(std::string_view name, double& value, const Bounds& bounds, std::string_view sentence);
   void field(std::string_view name, std::string& value, std::string_view sentence);
   void field(std::string_view name, std::vector<int>& value, const Bounds& each, std::string_view sentence);
+  void field(std::string_view name, std::vector<std::int64_t>& value, const Bounds& each,
+             std::string_view sentence);
   void field(std::string_view name, std::vector<double>& value, const Bounds& each,
              std::string_view sentence);
   void field(std::string_view name, std::vector<std::string>& value, std::string_view sentence);

@@ -108,6 +108,8 @@ TEST_CASE("a word that every stage replaces is a mistake") {
 TEST_CASE("seeds are numbers that a double holds exactly") {
   CHECK(read("{seed: 9007199254740992}").seed == 9007199254740992);
   CHECK(holds(mistakes("{seed: 9007199254740993}"), "must be an integer in [0, 9007199254740992]"));
+  CHECK(read("{seeds: [1, 9007199254740992]}").seeds == std::vector<std::int64_t>{1, 9007199254740992});
+  CHECK(holds(mistakes("{seeds: [9007199254740993]}"), "must be an integer in [0, 9007199254740992]"));
 }
 
 TEST_CASE("a model that the images do not fit is a mistake with a place") {
