@@ -1,11 +1,10 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <utility>
 
 #include "base/error.hpp"
 #include "base/sha256.hpp"
+#include "base/words.hpp"
 #include "datasets/dataset.hpp"
 #include "datasets/locate.hpp"
 
@@ -36,9 +35,7 @@ std::string remedy(const Entry& entry, const std::string& root) {
   for (const Entry& other : registry())
     if (other.usual_folder == nullptr && can_stand_in(other, entry))
       ways.push_back(fmt::format("let `dataset.if_missing: {}` stand in", other.name));
-  const std::string last = std::move(ways.back());
-  ways.pop_back();
-  return fmt::format("{}, or {}", fmt::join(ways, ", "), last);
+  return joined_words(ways, ", or ");
 }
 
 std::vector<std::uint8_t> little_endian(const std::vector<std::uint16_t>& numbers) {

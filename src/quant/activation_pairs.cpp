@@ -1,12 +1,12 @@
 #include "quant/activation_pairs.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <initializer_list>
 #include <vector>
 
+#include "base/words.hpp"
 #include "quant/activation.hpp"
 
 namespace qtrain::quant {
@@ -19,9 +19,7 @@ std::string refusal(const std::string& ste, std::initializer_list<SteSupport> fi
   for (const SteEntry& entry : stes())
     if (std::ranges::count(fitting, entry.support) > 0) names.emplace_back(entry.name);
   if (std::ranges::count(names, ste) > 0) return "";
-  const std::string last = names.back();
-  names.pop_back();
-  return fmt::format("{}: needs {} or {}", reason, fmt::join(names, ", "), last);
+  return fmt::format("{}: needs {}", reason, joined_words(names, " or "));
 }
 
 }  // namespace
