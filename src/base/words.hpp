@@ -13,4 +13,9 @@ inline std::string joined_words(const std::vector<std::string>& words, const std
   return text;
 }
 
+/// "1 seed", "3 seeds"
+inline std::string counted(std::size_t count, const std::string& word) {
+  return std::to_string(count) + " " + word + (count == 1 ? "" : "s");
+}
+
 }  // namespace qtrain

@@ -84,10 +84,6 @@ void Console::result_path(const std::filesystem::path& path) {
   print(path.string() + "\n");
 }
 
-std::string counted(std::size_t count, const char* word) {
-  return fmt::format("{} {}{}", count, word, count == 1 ? "" : "s");
-}
-
 std::string duration_text(double seconds) {
   const auto total = static_cast<long long>(seconds + 0.5);
   if (total < 3600) return fmt::format("{}:{:02}", total / 60, total % 60);

@@ -47,7 +47,5 @@ class Console {
 
 /// "1:02:03", "2:03": hours, minutes, seconds.
 std::string duration_text(double seconds);
-/// "1 seed", "3 seeds"
-std::string counted(std::size_t count, const char* word);
 
 }  // namespace qtrain::run

@@ -8,6 +8,7 @@
 
 #include "base/random.hpp"
 #include "base/threads.hpp"
+#include "base/words.hpp"
 #include "engine/engine.hpp"
 #include "run/console.hpp"
 #include "run/experiment.hpp"

@@ -9,6 +9,7 @@
 
 #include "base/file.hpp"
 #include "base/threads.hpp"
+#include "base/words.hpp"
 #include "kernels/kernels.hpp"
 #include "run/json_text.hpp"
 #include "run/machine.hpp"

@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "base/words.hpp"
 #include "run/json_text.hpp"
 #include "run/run_file.hpp"
 #include "run/signals.hpp"

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "base/cast.hpp"
+#include "base/words.hpp"
 #include "train/rates.hpp"
 #include "train/weights.hpp"
 
@@ -76,8 +78,7 @@ void Trainer::start_from(const std::vector<NamedTensor>& tensors, const std::str
 }
 
 std::string Trainer::place() const {
-  const std::int64_t epochs = stage_.first_epoch + position_.epoch;
-  std::string text = fmt::format("{} epoch{}", epochs, epochs == 1 ? "" : "s");
+  std::string text = counted(narrow<std::size_t>(stage_.first_epoch + position_.epoch), "epoch");
   if (within_epoch())
     text += fmt::format(" and {} of {} batches", position_.batch, train_loader_.batches_per_epoch());
   return text;
