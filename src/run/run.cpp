@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -16,6 +15,7 @@
 #include "base/file.hpp"
 #include "dist/transport.hpp"
 #include "kernels/kernels.hpp"
+#include "run/initial_net.hpp"
 #include "run/json_text.hpp"
 #include "run/lab_run.hpp"
 #include "run/machine.hpp"
@@ -95,6 +95,7 @@ int run_seed(Job& job, std::int64_t seed, const fs::path& path, Json& metrics) {
     } else if (folder) {
       folder->write_history({});
     }
+    agree_on(job, "initial net", session.find_initial_net());
     const int code = session.run();
     metrics = session.metrics();
     return code;
@@ -139,6 +140,10 @@ Json summary(const ExperimentSpec& experiment, const std::vector<Json>& runs) {
   metrics["name"] = experiment.name;
   metrics["spec"] = experiment.resolved;
   metrics["dataset"] = runs.front()["dataset"];
+  const auto start_of = [](const Json& run) { return run.value("init_sha256", Json()); };
+  if (std::ranges::all_of(runs, [&](const Json& run) { return start_of(run) == start_of(runs.front()); }) &&
+      !start_of(runs.front()).is_null())
+    metrics["init_sha256"] = start_of(runs.front());
   metrics["runs"] = Json::array();
   for (std::size_t i = 0; i < runs.size(); ++i)
     metrics["runs"].push_back({{"seed", experiment.seeds[i]},
@@ -147,6 +152,20 @@ Json summary(const ExperimentSpec& experiment, const std::vector<Json>& runs) {
   metrics["result"] = result;
   metrics["expected"] = expected_section(experiment, result);
   return metrics;
+}
+
+/// Says when the finished run in `path` began with other files under the names of `model.init` and
+/// `quantize.init` than are there now.
+void warn_of_another_start(Job& job, const fs::path& path, const Json& metrics) {
+  if (!metrics.contains("init_sha256")) return;
+  try {
+    const InitialNet net = load_initial_net(job.experiment.stages.front());
+    for (const std::string& key : differing_keys(metrics["init_sha256"], net.sha256))
+      job.console.warn(fmt::format("{} started from another file than {} now is: remove it to run it anew",
+                                   path.string(), key));
+  } catch (const Error&) {
+    return;  // gone since, which is no fault of the finished run
+  }
 }
 
 int run_seeds(Job& job, const fs::path& path, Json& metrics) {
@@ -159,7 +178,7 @@ int run_seeds(Job& job, const fs::path& path, Json& metrics) {
     const int finished = decide(job, [&] {
       const std::optional<Json> before =
           fs::exists(place) ? finished_here(place, resolved_for_seed(job.experiment, seed)) : std::nullopt;
-      if (before) one = *before;
+      if (before) warn_of_another_start(job, place, one = *before);
       return before ? exit_code_of(*before) : kGoOn;
     });
     const int code = finished != kGoOn ? finished : run_seed(job, seed, place, one);
@@ -209,18 +228,6 @@ void warn_of_another_program(Job& job, const fs::path& path) {
     job.console.warn(path.string() + " was made by another build of the program: remove it to run it anew");
 }
 
-/// Stops a run whose `model.init` or `quantize.init` cannot be read before it leaves anything.
-void require_initial_files(const StageSpec& stage) {
-  for (const auto& [key, file] :
-       {std::pair("model.init", &stage.model.init), {"quantize.init", &stage.quantizer_init}}) {
-    if (file->empty() || (fs::is_regular_file(*file) && std::ifstream(*file).good())) continue;
-    fail(ExitCode::data,
-         "{} is {}, which is no file that can be read: name the checkpoint.safetensors or "
-         "final.safetensors of a run",
-         key, *file);
-  }
-}
-
 /// The exit code if there is nothing to do, else kGoOn; an Error when the folder may not be used.
 int look_at(const fs::path& path, Job& job, const Json& resolved) {
   if (!fs::exists(path)) {
@@ -233,6 +240,7 @@ int look_at(const fs::path& path, Job& job, const Json& resolved) {
   if (metrics) {
     job.console.say(fmt::format("{} is finished", path.string()));
     warn_of_another_program(job, path);
+    warn_of_another_start(job, path, *metrics);
     job.console.result_path(path / kMetrics);
     return exit_code_of(*metrics);
   }

@@ -20,15 +20,6 @@ namespace {
 
 constexpr const char* kCheckpoint = "checkpoint.safetensors";
 
-/// What `model.init` and `quantize.init` hold.
-std::vector<NamedTensor> initial_tensors(const StageSpec& stage, const engine::Engine& engine) {
-  std::vector<NamedTensor> tensors = load_run_file(stage.model.init).tensors;
-  if (!stage.quantizer_init.empty())
-    train::take_quantizers(tensors, engine, load_run_file(stage.quantizer_init).tensors,
-                           stage.quantizer_init);
-  return tensors;
-}
-
 [[noreturn]] void fail_foreign(const std::string& key) {
   fail(ExitCode::data, "{} holds no '{}' of this program: start the run anew", kCheckpoint, key);
 }
@@ -91,6 +82,7 @@ void Session::resume() {
       fail(ExitCode::data, "{} was trained on other data: use the same data set files",
            (path_ / kCheckpoint).string());
     for (const Json& row : metadata_list(checkpoint_, "history", &Json::is_object)) history_.push_back(row);
+    if (checkpoint_.metadata.contains("init")) initial_net_.sha256 = metadata_json(checkpoint_, "init");
     const Json clock = metadata_list(checkpoint_, "clock", &Json::is_number);
     if (clock.size() != 5) fail_foreign("clock");
     clock_ = {clock.at(0), clock.at(1), clock.at(2), clock.at(3)};
@@ -104,6 +96,11 @@ void Session::resume() {
       console_.warn("going on with another build of the program: not the numbers of an uninterrupted run");
   }
   if (folder_ != nullptr) folder_->write_history(history_);
+}
+
+const Json& Session::find_initial_net() {
+  if (checkpoint_.tensors.empty()) initial_net_ = load_initial_net(experiment_.stages.front());
+  return initial_net_.sha256;
 }
 
 /// A single process looks at its own signals; several go by what they agreed on.
@@ -147,8 +144,9 @@ void Session::start_stage(train::Trainer& trainer, int stage) {
   else if (stage > 0)
     trainer.start_from(carried_, fmt::format("the end of stage {}", stage));
   else if (!first.model.init.empty())
-    trainer.start_from(initial_tensors(first, trainer.engine()), first.model.init);
+    trainer.start_from(initial_tensors(initial_net_, first, trainer.engine()), first.model.init);
   checkpoint_ = {};
+  initial_net_.weights = initial_net_.quantizers = {};
 }
 
 /// Which path each layer that had a choice takes, and why.
@@ -255,6 +253,7 @@ void Session::save_checkpoint(train::Trainer& trainer) {
   if (folder_ == nullptr) return;
   file.metadata["spec"] = compact_text(resolved_);
   file.metadata["dataset"] = compact_text(dataset_section(experiment_.stages.front().dataset, loaded_));
+  if (!initial_net_.sha256.is_null()) file.metadata["init"] = compact_text(initial_net_.sha256);
   file.metadata["history"] = compact_text(history_);
   file.metadata["clock"] = compact_text(times);
   sign_by_program(file);
@@ -269,6 +268,7 @@ void Session::write_outputs(train::Trainer& trainer, const std::string& status, 
   metrics_["name"] = experiment_.name;
   metrics_["spec"] = resolved_;
   metrics_["dataset"] = dataset_section(last.dataset, loaded_);
+  if (!initial_net_.sha256.is_null()) metrics_["init_sha256"] = initial_net_.sha256;
   metrics_["model"] = model_section(last.graph, trainer.engine());
   const Json communication = communication_section(last.workers, history_);
   if (!communication.is_null()) metrics_["communication"] = communication;

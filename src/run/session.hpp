@@ -10,6 +10,7 @@
 #include "run/console.hpp"
 #include "run/experiment.hpp"
 #include "run/folder.hpp"
+#include "run/initial_net.hpp"
 #include "run/metrics.hpp"
 #include "tensor/safetensors.hpp"
 #include "train/trainer.hpp"
@@ -27,6 +28,9 @@ class Session {
   /// Takes up the checkpoint of the folder, if there is one. An Error (usage) lists the keys in which its
   /// spec differs. Another number of workers is a warning.
   void resume();
+  /// Loads what `model.init` and `quantize.init` name, unless a checkpoint was taken up, and returns the
+  /// digests that metrics.json will have of them. Before run().
+  const Json& find_initial_net();
   /// Trains all stages and writes the outputs. Exit code: 0, 4 when diverged (metrics are written too), 128 +
   /// signal when stopped (a checkpoint is written).
   int run();
@@ -60,6 +64,7 @@ class Session {
   Json resolved_;
   std::vector<Json> history_;
   SafetensorsFile checkpoint_;  ///< to be taken up; empty otherwise
+  InitialNet initial_net_;      ///< tensors until training starts, digests to the end
   int first_stage_ = 0;
   std::vector<NamedTensor> carried_;  ///< weights of the stage before
   train::Clock clock_;                ///< of stages and sessions before

@@ -115,6 +115,41 @@ END
   [[ "$output" == *"fc3.weight"* ]]
 }
 
+@test "metrics tell by a digest which net a run started from, and a finished run whose start has changed says so" {
+  mkdir net
+  for seed in 1 2; do "$QTRAIN" tiny.yaml seed=$seed train.epochs=0 --out float$seed --quiet; done
+  cp float1/final.safetensors net/net.safetensors
+  "$QTRAIN" tiny.yaml model.init=net/net.safetensors train.epochs=1 --out whole --quiet
+  grep -A1 '"init_sha256"' whole/metrics.json | grep -qE '"model.init": "[0-9a-f]{64}"'
+  "$QTRAIN" tiny.yaml model.init=net/net.safetensors 'seeds=[1, 2]' train.epochs=1 --out many --quiet
+  cmp whole/metrics.json many/s1/metrics.json
+
+  rm -r whole/metrics.json whole/final.safetensors net  # the checkpoint knows it
+  "$QTRAIN" tiny.yaml model.init=net/net.safetensors train.epochs=1 --out whole --resume --quiet
+  cmp whole/metrics.json many/s1/metrics.json
+  run "$QTRAIN" tiny.yaml model.init=net/net.safetensors train.epochs=1 --out whole --skip-done
+  [ "$status" -eq 0 ]
+  [[ "$output" != *"another file"* ]]
+
+  mkdir net
+  cp float2/final.safetensors net/net.safetensors
+  "$QTRAIN" tiny.yaml model.init=net/net.safetensors train.epochs=1 --out other --quiet
+  run cmp <(grep -A1 init_sha256 other/metrics.json) <(grep -A1 init_sha256 whole/metrics.json)
+  [ "$status" -eq 1 ]
+  for place in whole many; do
+    seeds=
+    [ $place = whole ] || seeds='seeds=[1,2]'
+    run "$QTRAIN" tiny.yaml model.init=net/net.safetensors $seeds train.epochs=1 --out $place --skip-done
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"$place started from another file than model.init now is"* ]]
+  done
+  run "$QTRAIN" tiny.yaml model.init=net/net.safetensors 'seeds=[1, 2, 3]' train.epochs=1 --out many --resume
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"many/s2 started from another file than model.init now is"* ]]
+  run grep -c init_sha256 float1/metrics.json
+  [ "$output" -eq 0 ]
+}
+
 @test "initial weights that are not there stop the run before it leaves anything" {
   run "$QTRAIN" tiny.yaml model.init=nothing.safetensors --out a
   [ "$status" -eq 3 ]
