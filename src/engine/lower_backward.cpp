@@ -117,7 +117,7 @@ void Lowering::backward_elementwise(Node& node) {
 
 void Lowering::flush_backward_sums() {
   if (backward_sums_.empty()) return;
-  program().barrier("batch norm backward", [sums = backward_sums_](int shards, std::size_t images) {
+  program().barrier([sums = backward_sums_](int shards, std::size_t images) {
     for (const auto& [affine, pixels] : sums) affine->combine_backward(shards, images * pixels);
   });
   backward_sums_.clear();

@@ -217,7 +217,7 @@ int Lowering::elementwise(const std::string& name, std::vector<Result::Term> ter
     term.value = in_layout(term.value, value(terms[0].value).desc, name);
   }
   if (training_ && !to_combine.empty())
-    program().barrier(name, [to_combine](int shards, std::size_t images) {
+    program().barrier([to_combine](int shards, std::size_t images) {
       for (const auto& [affine, pixels] : to_combine) affine->combine_forward(shards, images * pixels);
     });
   Value dst = make_value(name, value(terms[0].value).desc);

@@ -98,9 +98,9 @@ TensorId Program::input(std::size_t image_size) {
 
 void Program::step(std::unique_ptr<Step> step) { steps_.push_back(std::move(step)); }
 
-void Program::barrier(std::string name, Whole after) {
+void Program::barrier(Whole after) {
   const std::size_t begin = segments_.empty() ? 0 : segments_.back().end;
-  segments_.push_back({begin, steps_.size(), std::move(name), std::move(after)});
+  segments_.push_back({begin, steps_.size(), std::move(after)});
 }
 
 void Program::need_scratchpad(std::size_t bytes) { scratchpad_bytes_ = std::max(scratchpad_bytes_, bytes); }
@@ -118,7 +118,7 @@ void Program::find_lives() {
 // A tensor that lives within one segment belongs to the thread (its next user is the same thread, on the same
 // shard, and finds it in cache); one that crosses a barrier belongs to the shard.
 void Program::finish(int shards, Machine& machine) {
-  if (segments_.empty() || segments_.back().end != steps_.size()) barrier("end", {});
+  if (segments_.empty() || segments_.back().end != steps_.size()) barrier({});
   find_lives();
   const auto segment_of = [&](int step) {
     return std::ranges::upper_bound(segments_, static_cast<std::size_t>(step), {}, &Segment::end) -

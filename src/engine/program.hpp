@@ -99,7 +99,7 @@ class Program {
   void keep(TensorId id) { tensors_[static_cast<std::size_t>(id)].keep = true; }
   void step(std::unique_ptr<Step> step);
   /// Ends the segment; `after` then runs once for the batch.
-  void barrier(std::string name, Whole after);
+  void barrier(Whole after);
   void need_scratchpad(std::size_t bytes);
   /// Plans the arenas. No more building after it.
   void finish(int shards, Machine& machine);
@@ -127,7 +127,6 @@ class Program {
   };
   struct Segment {
     std::size_t begin = 0, end = 0;  ///< steps
-    std::string after_name;          ///< for a debugger
     Whole after;
   };
   void run_steps(const Segment& segment, const RunContext& context, Machine& machine) const;
