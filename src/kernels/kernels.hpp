@@ -11,9 +11,9 @@ namespace qtrain::kernels {
 
 /// The set in use, chosen once at first call: choose($QTRAIN_ISA).
 const Kernels& active();
-/// The set named `isa`: "reference"; "avx2" (AVX2), which differs from it in the bit planes, lookup tables
-/// and Winograd's tiles; "avx512bw" (AVX-512 F, BW, DQ, VL); "avx512" (VPOPCNTDQ, BITALG and VNNI besides),
-/// which differs from the former in the bit planes and lookup tables alone. Empty: the best this CPU has. An
+/// The set named `isa`: "reference"; "avx2" (AVX2 and FMA); "avx512bw" (AVX-512 F, BW, DQ, VL); "avx512"
+/// (VPOPCNTDQ, BITALG and VNNI besides), which differs from the former in the bit planes and lookup tables
+/// alone. Empty: the best this CPU has. An
 /// unknown name, or one the CPU lacks, is an Error (usage).
 const Kernels& choose(std::string_view isa);
 /// Whether this CPU has products of bfloat16 pairs (AVX-512 BF16). Sets without them are slow at

@@ -20,10 +20,15 @@ void fill_elementwise(Kernels& set);  ///< the others
 }  // namespace reference
 
 namespace avx2 {
+void fill_tiles(Kernels& set);
+void fill_sums(Kernels& set);
+void fill_response_norm(Kernels& set);
+void fill_passes(Kernels& set);
+void fill_elementwise(Kernels& set);
 void fill_pack_planes(Kernels& set);      ///< pack_bytes, pack_floats
 void fill_bit_convolution(Kernels& set);  ///< bit_convolution, popcount_burn
 void fill_lookup_tables(Kernels& set);
-void fill_winograd(Kernels& set);  ///< needs FMA
+void fill_winograd(Kernels& set);
 }  // namespace avx2
 
 namespace avx512 {

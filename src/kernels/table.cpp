@@ -32,10 +32,16 @@ const Kernels& avx2_set() {
     Kernels set = reference_set();
     set.isa = "avx2";
     set.has_avx2 = true;
+    set.has_passes = true;
+    avx2::fill_tiles(set);
+    avx2::fill_sums(set);
+    avx2::fill_response_norm(set);
+    avx2::fill_passes(set);
+    avx2::fill_elementwise(set);
     avx2::fill_pack_planes(set);
     avx2::fill_bit_convolution(set);
     avx2::fill_lookup_tables(set);
-    if (multiplies_fused()) avx2::fill_winograd(set);
+    avx2::fill_winograd(set);
     return set;
   }();
   return kSet;
@@ -80,7 +86,7 @@ const Kernels& avx512_set() {
 }
 
 /// The instruction set that src/kernels/avx2/ is compiled for.
-bool cpu_has_avx2() { return __builtin_cpu_supports("avx2") != 0; }
+bool cpu_has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
 /// Those that src/kernels/avx512/ is compiled for.
 bool cpu_has_avx512bw() {
@@ -96,7 +102,7 @@ bool cpu_has_lane_popcounts() {
 
 /// What the CPU lacks of what the set `isa`, which is not available, needs; "" if there is no such set.
 std::string_view lacking(std::string_view isa) {
-  if (isa == "avx2") return "AVX2";
+  if (isa == "avx2") return "AVX2 or FMA";
   if (isa != "avx512bw" && isa != "avx512") return "";
   return cpu_has_avx512bw() ? "AVX-512 VPOPCNTDQ, BITALG or VNNI" : "AVX-512 F, BW, DQ or VL";
 }
@@ -105,7 +111,7 @@ std::string_view lacking(std::string_view isa) {
 
 bool multiplies_bfloat16() { return cpu_has_avx512bw() && __builtin_cpu_supports("avx512bf16"); }
 
-bool multiplies_fused() { return cpu_has_avx2() && __builtin_cpu_supports("fma"); }
+bool multiplies_fused() { return cpu_has_avx2(); }
 
 std::vector<const Kernels*> available() {
   std::vector<const Kernels*> sets{&reference_set()};

@@ -1,5 +1,5 @@
 #pragma once
-#include "kernels/avx512/vectors.hpp"
+#include "kernels/avx512/lanes.hpp"
 
 namespace qtrain::kernels::avx512 {
 namespace {

@@ -1,5 +1,5 @@
 #pragma once
-#include "kernels/avx512/vectors.hpp"
+#include "kernels/avx512/lanes.hpp"
 #include "kernels/bit_rows.hpp"
 
 // What the bit-plane convolution makes of its sums. A Lane is where a sum lies; Results make values of sums,

@@ -1,5 +1,5 @@
 #pragma once
-#include "kernels/avx512/vectors.hpp"
+#include "kernels/avx512/lanes.hpp"
 
 // What kernels/lookup_vectors.hpp wants of AVX-512.
 

@@ -1,4 +1,4 @@
-#include "kernels/avx512/vectors.hpp"
+#include "kernels/avx512/lanes.hpp"
 #include "kernels/pack_rows.hpp"
 #include "kernels/sets.hpp"
 

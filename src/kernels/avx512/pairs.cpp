@@ -1,7 +1,9 @@
 #include "kernels/pairs.hpp"
 
-#include "kernels/avx512/vectors.hpp"
+#include "kernels/avx512/lanes.hpp"
+#include "kernels/avx512/vector.hpp"
 #include "kernels/sets.hpp"
+#include "kernels/vector_loops.hpp"
 
 namespace qtrain::kernels::avx512 {
 namespace {
@@ -112,8 +114,8 @@ void tile(const PairPlan& plan, const Run& run, const size_t* taps, Access at) {
   for (size_t o = 0; o < kOutputs; ++o)
 #pragma GCC unroll 3
     for (size_t k = 0; k < kCount; ++k)
-      sums[o][k] =
-          o < run.outputs ? at.load(run.diff_weights + o * output + k * channels) : _mm512_setzero_ps();
+      sums[o][k] = o < run.outputs ? at.load(run.diff_weights + o * output + k * channels).values
+                                   : _mm512_setzero_ps();
   for (size_t n = 0; n < run.images; ++n)
     for (size_t y = 0; y < run.rows; ++y) {
       const unsigned* x = run.src + n * plan.src.image_words + y * src_row;
@@ -134,7 +136,7 @@ void tile(const PairPlan& plan, const Run& run, const size_t* taps, Access at) {
   for (size_t o = 0; o < kOutputs; ++o)
 #pragma GCC unroll 3
     for (size_t k = 0; k < kCount; ++k)
-      if (o < run.outputs) at.store(run.diff_weights + o * output + k * channels, sums[o][k]);
+      if (o < run.outputs) at.store(run.diff_weights + o * output + k * channels, {sums[o][k]});
 }
 
 /// All taps of one row.

@@ -1,4 +1,4 @@
-#include "kernels/avx512/winograd_vector.hpp"
+#include "kernels/avx512/vector.hpp"
 #include "kernels/sets.hpp"
 #include "kernels/winograd_vectors.hpp"
 

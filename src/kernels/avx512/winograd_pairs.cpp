@@ -1,5 +1,5 @@
 #include "kernels/avx512/bfloat16.hpp"
-#include "kernels/avx512/winograd_vector.hpp"
+#include "kernels/avx512/vector.hpp"
 #include "kernels/sets.hpp"
 #include "kernels/winograd_vectors.hpp"
 

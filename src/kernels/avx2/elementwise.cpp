@@ -1,0 +1,9 @@
+#include "kernels/avx2/vector.hpp"
+#include "kernels/elementwise_vectors.hpp"
+#include "kernels/sets.hpp"
+
+namespace qtrain::kernels::avx2 {
+
+void fill_elementwise(Kernels& set) { fill(set); }
+
+}  // namespace qtrain::kernels::avx2
