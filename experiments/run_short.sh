@@ -2,7 +2,7 @@
 # Runs the short versions of the papers' experiments and prints a Markdown table for each paper.
 usage() {
   cat <<'TEXT'
-usage: experiments/run_short.sh [-h] [--out DIR] [FOLDER...]
+usage: experiments/run_short.sh [-h] [--out DIR] [FOLDER...] [-- path=value...]
 
 Runs every *_short.yaml of the folders below experiments/ (all that have some, unless FOLDERs are named), each after the
 run whose checkpoint it starts from, and prints for each folder a table of what was reached. Runs that are finished are
@@ -10,6 +10,7 @@ passed over, interrupted ones continued. A run that diverges is noted, what star
 and the exit code is 4 at the end; any other failure ends the script with its exit code.
 
   --out DIR   where runs go, DIR/FOLDER/NAME; runs/ of the repository unless given
+  -- ...      words that every run takes, such as engine.precision=float32 on a CPU without bfloat16
   QTRAIN      the program; build/qtrain of the repository unless set
   QTRAIN_DATA folder of the data sets; data/ of the repository unless set
 
@@ -42,7 +43,7 @@ run_spec() {
     fi
     [[ $out == runs ]] || words+=("$key.init=$out/$start/checkpoint.safetensors")
   done
-  "$qtrain" "$spec" ${words[@]+"${words[@]}"} --out "$place" --skip-done --resume >&2 || code=$?
+  "$qtrain" "$spec" ${words[@]+"${words[@]}"} ${common[@]+"${common[@]}"} --out "$place" --skip-done --resume >&2 || code=$?
   ((code == 0 || code == 4)) || exit "$code"
   ((code == 0)) || echo "run_short.sh: $spec diverged" >&2
   finished[$spec]=$code
@@ -106,10 +107,12 @@ PYTHON
 
 out=
 folders=()
+common=()  # words of every run
 while (($#)); do
   case $1 in
     -h | --help) usage; exit 0 ;;
     --out) [[ -n ${2:-} ]] || fail "--out needs a folder"; out=$(realpath -m "$2"); shift ;;
+    --) common=("${@:2}"); break ;;
     -*) fail "there is no option $1" ;;
     *) folders+=("${1%/}") ;;
   esac

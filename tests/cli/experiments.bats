@@ -81,6 +81,13 @@ SH
   [[ "$output" == *"### proxquant"* && "$output" == *'| `resnet20_prox_quant_short` | 90.65 %'*'| 50.00 % | 25.00 % | 1.2500 | 12.50 % |'* ]]
 }
 
+@test "run_short.sh gives words behind -- to every run, warm starts too" {
+  make_stub
+  "$EXPERIMENTS/run_short.sh" binary_relax --out made -- engine.precision=float32 "train.schedule={name: cosine}"
+  [ "$(wc -l < "$CALLS")" -eq 2 ]
+  [ "$(grep -c ' engine.precision=float32 train.schedule={name: cosine} --out ' "$CALLS")" -eq 2 ]
+}
+
 @test "run_short.sh runs what the quantizers of a spec come from first, too" {
   make_stub
   "$EXPERIMENTS/run_short.sh" --out made qil
