@@ -21,6 +21,17 @@ teardown() {
   cd / && rm -rf "$ROOM"
 }
 
+# The precisions that this CPU can train in; where it lacks one the program must say so.
+precisions() {
+  echo float32
+  run "$QTRAIN" tiny.yaml engine.precision=bfloat16 --dry-run
+  if [ "$status" -eq 0 ]; then
+    echo bfloat16
+  else
+    [[ $status -eq 2 && $output == *"set engine.precision to float32"* ]]
+  fi
+}
+
 # Waits until file $1 exists, ten seconds at most.
 wait_for() {
   for _ in $(seq 500); do

@@ -5,12 +5,13 @@ load helper
 SWEEPS=$BATS_TEST_DIRNAME/../../experiments/sweeps
 
 @test "cases have a place of their own, and the first and the last of each sweep run" {
+  precisions > can
   for sweep in "$SWEEPS"/*.sh; do
     "$sweep" --list > cases
     [ "$(wc -l < cases)" -ge 4 ]
     [ -z "$(cut -d ' ' -f 2,3 cases | sort | uniq -d)" ]
     OUT=$ROOM/runs "$sweep" 0 "$(($(wc -l < cases) - 1))" -- dataset.limit.train=256 dataset.name=shapes10 train.epochs=0 \
-      dataset.limit.test=64 engine.threads=1 --quiet
+      dataset.limit.test=64 engine.threads=1 "engine.precision=$(tail -n 1 can)" --quiet
     [ "$(find "runs/$(basename "$sweep" .sh)" -name metrics.json | wc -l)" -eq 2 ]
   done
 }
