@@ -16,7 +16,7 @@ struct InitialNet {
   nlohmann::ordered_json sha256;
 };
 
-/// An Error (data) unless the files are there and can be read; opens no more than it must.
+/// An Error (data) unless the files are there and can be opened; reads none.
 void require_initial_files(const StageSpec& stage);
 
 InitialNet load_initial_net(const StageSpec& stage);
