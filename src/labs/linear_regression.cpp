@@ -214,6 +214,12 @@ std::unique_ptr<Lab> read_linear_regression(spec::Reader& keys) {
   if (options.gradients.make.propagated || options.gradients.decay)
     keys.mistake("gradients",
                  "quantizes within a network, which this has not: must be another method, without decay");
+  if (options.gradients.make.is_step && !options.optimizer.is_plain())
+    keys.mistake("gradients",
+                 fmt::format("has method {}, which remembers the error of plain steps, and {} makes "
+                             "others: must be with sgd, momentum 0, and without clip_norm and "
+                             "clip_value",
+                             options.gradients.method, options.optimizer.name));
   if (options.schedule.schedule->wants_validation())
     keys.mistake("schedule",
                  fmt::format("is {}, which goes by the loss on validation data, which this has not: "

@@ -63,6 +63,10 @@ void OptimizerSpec::read(spec::Reader keys) {
   keys.finish();
 }
 
+bool OptimizerSpec::is_plain() const {
+  return rule->slot_names().empty() && clip_norm == 0 && clip_value == 0;
+}
+
 void ScheduleSpec::read(spec::Reader keys) {
   const ScheduleEntry& entry = pick(keys, name, schedules(), "how the learning rate changes");
   keys.field("warmup_epochs", warmup_epochs, spec::non_negative,

@@ -69,6 +69,8 @@ struct OptimizerSpec {
   int restart_epochs = 0;               ///< its state is new after so many; 0: never
   std::unique_ptr<Optimizer> rule;
   void read(spec::Reader keys);
+  /// Whether it moves by -learning_rate times the gradient, weight decay aside: neither state nor clipping.
+  bool is_plain() const;
 };
 
 /// Cuts the gradient g that the parts are together, before the rule gets it: Pascanu, Mikolov, Bengio, "On

@@ -40,16 +40,13 @@ void check_gradients(spec::Reader quantize, const StageSpec& stage) {
         fmt::format("has method {}, which quantizes gradients of layers' outputs, and {} has lstm "
                     "layers, whose recurrent weights it does not reach: must have another method",
                     gradients.method, stage.graph.name));
-  const optim::OptimizerSpec& optimizer = stage.train.optimizer;
-  const bool plain =
-      optimizer.rule->slot_names().empty() && optimizer.clip_norm == 0 && optimizer.clip_value == 0;
-  if (gradients.make.is_step && !plain)
+  if (gradients.make.is_step && !stage.train.optimizer.is_plain())
     quantize.mistake(
         "gradients",
         fmt::format("has method {}, which remembers the error of steps of -learning_rate times "
                     "the gradient, and {} makes others: must be trained with sgd, momentum 0, and "
                     "without clip_norm and clip_value",
-                    gradients.method, optimizer.name));
+                    gradients.method, stage.train.optimizer.name));
 }
 
 void check_stage(spec::Reader root, const Json& base, const Json& stage, std::size_t index) {

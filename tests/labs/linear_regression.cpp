@@ -148,6 +148,10 @@ TEST_CASE("linear_regression: mistakes") {
   CHECK(mistakes("optimizer: {name: sgd}, weights: {method: none}").empty());
   CHECK(mistakes("optimizer: {name: adam}").empty());
   CHECK(mistakes("optimizer: {restart_epochs: 1}").find("restart_epochs must be 0") != std::string::npos);
+  CHECK(mistakes("gradients: {method: ef_sign_sgd}").find("and rms_prop makes others") != std::string::npos);
+  CHECK(mistakes(
+            "gradients: {method: ef_sign_sgd}, optimizer: {name: sgd, momentum: 0}, weights: {method: none}")
+            .empty());
   CHECK(mistakes("schedule: {name: plateau}")
             .find("schedule: is plateau, which goes by the loss on validation") != std::string::npos);
   CHECK(mistakes("weights: {method: qil}").find("learns values of its own") != std::string::npos);
