@@ -19,8 +19,8 @@ const Kernels& choose(std::string_view isa);
 /// Whether this CPU has products of bfloat16 pairs (AVX-512 BF16). Sets without them are slow at
 /// pair_products, the reference above all.
 bool multiplies_bfloat16();
-/// Whether this CPU has AVX2 and fused multiply-add. The reference is slow at winograd_products and
-/// winograd_sums.
+/// Whether this CPU has AVX2 and fused multiply-add, what src/kernels/avx2/ is compiled for. The reference is
+/// slow at winograd_products and winograd_sums.
 bool multiplies_fused();
 /// Every set this CPU can run, reference first, best last.
 std::vector<const Kernels*> available();

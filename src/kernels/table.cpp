@@ -85,9 +85,6 @@ const Kernels& avx512_set() {
   return kSet;
 }
 
-/// The instruction set that src/kernels/avx2/ is compiled for.
-bool cpu_has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-
 /// Those that src/kernels/avx512/ is compiled for.
 bool cpu_has_avx512bw() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -111,11 +108,11 @@ std::string_view lacking(std::string_view isa) {
 
 bool multiplies_bfloat16() { return cpu_has_avx512bw() && __builtin_cpu_supports("avx512bf16"); }
 
-bool multiplies_fused() { return cpu_has_avx2(); }
+bool multiplies_fused() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
 std::vector<const Kernels*> available() {
   std::vector<const Kernels*> sets{&reference_set()};
-  if (cpu_has_avx2()) sets.push_back(&avx2_set());
+  if (multiplies_fused()) sets.push_back(&avx2_set());
   if (cpu_has_avx512bw()) sets.push_back(&avx512bw_set());
   if (cpu_has_avx512bw() && cpu_has_lane_popcounts()) sets.push_back(&avx512_set());
   return sets;

@@ -1,5 +1,5 @@
 #pragma once
-#include "kernels/avx512/lanes.hpp"
+#include "kernels/avx512/vector.hpp"
 #include "kernels/bit_rows.hpp"
 
 // What the bit-plane convolution makes of its sums. A Lane is where a sum lies; Results make values of sums,
@@ -83,7 +83,7 @@ class FloatResults {
       : floats_(rows.factor),
         scales_(rows.scales),
         add_(rows.add),
-        lanes_(first_lanes(rows.vector_outputs)) {}
+        lanes_(first_lanes(rows.vector_outputs).lanes) {}
   static Bias bias(const float* first, const float* second) {
     return {_mm512_loadu_ps(first), _mm512_loadu_ps(second)};
   }
@@ -123,7 +123,7 @@ class ShortResults {
   static constexpr bool kDoubled = true;
   using Bias = __m512i;
   using Pair = __m512i;
-  explicit ShortResults(const TileRows& rows) : lanes_(first_lanes(rows.vector_outputs)) {}
+  explicit ShortResults(const TileRows& rows) : lanes_(first_lanes(rows.vector_outputs).lanes) {}
   static Bias bias(const float* first, const float* second) {
     return low_halves(_mm512_cvtps_epi32(_mm512_loadu_ps(first)),
                       _mm512_cvtps_epi32(_mm512_loadu_ps(second)));
@@ -164,7 +164,7 @@ class CodeResults {
   };
   explicit CodeResults(const TileRows& rows)
       : shift_(_mm_cvtsi32_si128(rows.factor == 2.0F)),
-        lanes_(first_lanes(rows.vector_outputs)),
+        lanes_(first_lanes(rows.vector_outputs).lanes),
         added_(rows.added),
         start_(rows.dst) {
     const BitThresholds& t = *rows.thresholds;

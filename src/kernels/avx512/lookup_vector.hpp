@@ -1,5 +1,5 @@
 #pragma once
-#include "kernels/avx512/lanes.hpp"
+#include "kernels/avx512/intrinsics.hpp"
 
 // What kernels/lookup_vectors.hpp wants of AVX-512.
 

@@ -1,4 +1,4 @@
-#include "kernels/avx512/lanes.hpp"
+#include "kernels/avx512/vector.hpp"
 #include "kernels/pack_rows.hpp"
 #include "kernels/sets.hpp"
 
@@ -57,7 +57,7 @@ struct Bytes {
 /// Sixteen of a group's `count` floats, from the kWidth * quarter-th on.
 inline __m512 load_quarter(const float* x, size_t count, size_t quarter) {
   const size_t before = kWidth * quarter;
-  return _mm512_maskz_loadu_ps(first_lanes(count > before ? count - before : 0), x + before);
+  return _mm512_maskz_loadu_ps(first_lanes(count > before ? count - before : 0).lanes, x + before);
 }
 
 struct Floats {

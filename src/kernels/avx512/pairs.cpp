@@ -1,6 +1,5 @@
 #include "kernels/pairs.hpp"
 
-#include "kernels/avx512/lanes.hpp"
 #include "kernels/avx512/vector.hpp"
 #include "kernels/sets.hpp"
 #include "kernels/vector_loops.hpp"
@@ -88,7 +87,7 @@ void pack_pairs(const PairLayout& layout, const void* src, size_t images, unsign
       const size_t there = layout.channels - c;
       unsigned* to = pairs + c / layout.lanes * layout.block_words;
       for (size_t y = 0; y < layout.height; ++y, to += layout.row_words) {
-        const Row<T> row{x + y * pixels + c, layout.width, layout.channels, first_lanes(there)};
+        const Row<T> row{x + y * pixels + c, layout.width, layout.channels, first_lanes(there).lanes};
         const Blocks blocks{to, layout.lanes, layout.block_words, there > kOutputs};
         layout.step == 1 ? pack_neighbours(layout, row, blocks) : pack_row(layout, row, blocks);
       }

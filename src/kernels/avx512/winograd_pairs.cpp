@@ -1,4 +1,3 @@
-#include "kernels/avx512/bfloat16.hpp"
 #include "kernels/avx512/vector.hpp"
 #include "kernels/sets.hpp"
 #include "kernels/winograd_vectors.hpp"
@@ -12,9 +11,7 @@ struct Bfloat16 {
   unsigned short bits;
 };
 
-inline Vector read(const Bfloat16* x) {
-  return {avx512::widened(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)))};
-}
+inline Vector read(const Bfloat16* x) { return widen(&x->bits); }
 
 inline void store(Bfloat16* y, Vector v) {
   const __m256bh halves = _mm512_cvtneps_pbh(v.values);
