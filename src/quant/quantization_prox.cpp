@@ -28,7 +28,8 @@ bool has_at_most(std::span<const float> u, std::size_t most) {
 
 void ProxOptions::read(spec::Reader& keys) {
   keys.choice("levels", levels, {"binary", "ternary", "multi_bit"}, "the quantized weights");
-  keys.field("bits", bits, spec::between(1, 4), "bits of multi_bit levels");
+  if (levels == "multi_bit") bits = 2;
+  keys.field("bits", bits, spec::between(1, 4), "bits of multi_bit levels, which have 2 unless given");
   if (levels != "binary") regularizer = "l2";
   keys.choice("regularizer", regularizer, {"l1", "l2"},
               "distance to the levels; l1 of binary ones alone, where it is the default");
@@ -40,13 +41,14 @@ void ProxOptions::read(spec::Reader& keys) {
   check(keys);
 }
 
-/// A key without meaning may have its default, as in a resolved spec, but no other value.
+/// A key without meaning may have its default, as in a resolved spec, but no other value; bits, which would be
+/// taken at their word, none.
 void ProxOptions::check(spec::Reader& keys) const {
   const ProxOptions usual;
   const bool binary = levels == "binary";
   if (!binary && regularizer == "l1")
     keys.mistake("regularizer", fmt::format("is l1, must be l2 with levels {}", levels));
-  if (levels != "multi_bit" && bits != usual.bits)
+  if (levels != "multi_bit" && keys.has("bits"))
     keys.mistake("bits", fmt::format("is {}, must be left out with levels {}: multi_bit alone have a choice",
                                      bits, levels));
   if (binary && rounds != usual.rounds)

@@ -11,7 +11,7 @@ namespace qtrain::quant {
 /// The keys that prox_quant and lazy_prox share.
 struct ProxOptions {
   std::string levels = "binary";
-  int bits = 2;
+  int bits = 0;  ///< of multi_bit levels; of others not given
   std::string regularizer = "l1";
   double rate = 1e-4;
   std::string homotopy = "epoch";

@@ -87,6 +87,7 @@ TEST_CASE("prox spec: keys without meaning for the levels are mistakes") {
                    "regularizer: is l1, must be l2 with levels ternary"));
     CHECK(contains(mistakes("levels: multi_bit, regularizer: l1"), "regularizer: is l1"));
     CHECK(contains(mistakes("bits: 3"), "bits: is 3, must be left out with levels binary"));
+    CHECK(contains(mistakes("bits: 2"), "bits: is 2, must be left out with levels binary"));
     CHECK(contains(mistakes("levels: ternary, bits: 1"), "bits: is 1"));
     CHECK(contains(mistakes("rounds: 1"), "rounds: is 1"));
     CHECK(contains(mistakes("convention: twice"), "convention: is twice"));
