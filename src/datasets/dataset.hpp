@@ -38,6 +38,7 @@ struct Text {
 struct Dataset {
   std::string name;  ///< registry name of what was really loaded
   Images train;      ///< of a set of images; else empty
+  Images held_out;   ///< those of the training split that DatasetSpec::held_out keeps from training
   Images test;
   Text train_text;  ///< of a text; else empty
   Text test_text;   ///< the split that DatasetSpec::evaluate names
@@ -76,6 +77,7 @@ struct DatasetSpec {
   int sequence = 100;                   ///< T: tokens of a text's sample
   std::string evaluate = "validation";  ///< or test: which split of a text becomes Dataset::test_text
   Limit limit;
+  int held_out = -1;       ///< the last N training images are for validation; < 1: it is on the test split
   std::string if_missing;  ///< generated stand-in used when files are not there; "" = error
 
   /// Reads the section; mistakes go to the reader's diagnostics.
@@ -138,6 +140,9 @@ struct Part {
 /// last part.
 int part_begin(int total, int worker, int workers);
 
+/// Validation is on the images held out if there are any, else on the test split.
+enum class Split { train, validation, test };
+
 /// Samples of one step: images, or sequences of tokens, one a lane.
 struct Batch {
   int total = 0;  ///< samples of the batch over all workers; the last of an epoch of images may be short
@@ -158,10 +163,10 @@ struct Batch {
 /// of each lane are left out. Every pass is the same.
 class Loader {
  public:
-  /// Of the training split, with shuffling (if spec.shuffle) and augmentation, or of the test split. The data
-  /// set must outlive the loader. spec.batch_size samples make a batch over all parts. Error (usage) for a
-  /// text of fewer than batch_size T + 1 tokens.
-  Loader(const Dataset& data, bool training, const DatasetSpec& spec, const Part& part = {});
+  /// Of the training split with shuffling (if spec.shuffle) and augmentation. The data set must outlive the
+  /// loader. spec.batch_size samples make a batch over all parts. Error (usage) for a text of fewer than
+  /// batch_size T + 1 tokens.
+  Loader(const Dataset& data, Split split, const DatasetSpec& spec, const Part& part = {});
   ~Loader();
   int batches_per_epoch() const;  ///< rounded up for images, down for a text
   void start(const EpochOrder& order,

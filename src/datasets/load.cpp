@@ -72,6 +72,20 @@ void keep_first(Images& images, int limit) {
   images.pixels.shrink_to_fit();
 }
 
+/// Moves the last `count` images, fewer than there are, into a set of their own.
+Images split_last(Images& images, int count) {
+  const std::ptrdiff_t image = images.channels * images.height * images.width;
+  Images last{.count = count,
+              .channels = images.channels,
+              .height = images.height,
+              .width = images.width,
+              .classes = images.classes,
+              .pixels = {images.pixels.end() - count * image, images.pixels.end()},
+              .labels = {images.labels.end() - count, images.labels.end()}};
+  keep_first(images, images.count - count);
+  return last;
+}
+
 void keep_first(Text& text, int limit) {
   if (limit == 0 || static_cast<std::size_t>(limit) >= text.tokens.size()) return;
   text.tokens.resize(static_cast<std::size_t>(limit));
@@ -108,6 +122,7 @@ Loaded load(const DatasetSpec& spec) {
   keep_first(dataset.test, spec.limit.test);
   keep_first(dataset.train_text, spec.limit.train);
   keep_first(dataset.test_text, spec.limit.test);
+  if (spec.held_out > 0) dataset.held_out = split_last(dataset.train, spec.held_out);
   return loaded;
 }
 

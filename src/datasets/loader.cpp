@@ -11,11 +11,17 @@
 namespace qtrain::datasets {
 namespace {
 
-std::unique_ptr<Source> make_source(const Dataset& data, bool training, const DatasetSpec& spec,
+const Images& images_of(const Dataset& data, Split split) {
+  if (split == Split::train) return data.train;
+  return split == Split::validation && data.held_out.count > 0 ? data.held_out : data.test;
+}
+
+std::unique_ptr<Source> make_source(const Dataset& data, Split split, const DatasetSpec& spec,
                                     const Part& part) {
+  const bool training = split == Split::train;
   if (data.is_text())
     return make_text_source(training ? data.train_text : data.test_text, training, spec, part);
-  return make_image_source(training ? data.train : data.test, data.normalization, training, spec, part);
+  return make_image_source(images_of(data, split), data.normalization, training, spec, part);
 }
 
 }  // namespace
@@ -115,8 +121,8 @@ struct Loader::State {
   }
 };
 
-Loader::Loader(const Dataset& data, bool training, const DatasetSpec& spec, const Part& part)
-    : state_(std::make_unique<State>(make_source(data, training, spec, part))) {}
+Loader::Loader(const Dataset& data, Split split, const DatasetSpec& spec, const Part& part)
+    : state_(std::make_unique<State>(make_source(data, split, spec, part))) {}
 
 Loader::~Loader() = default;
 

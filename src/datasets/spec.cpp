@@ -59,7 +59,7 @@ void read_text_keys(spec::Reader& reader, const Entry& entry, DatasetSpec& spec)
   reader.field("sequence", spec.sequence, spec::between(1, 65536),
                "tokens that a step reads of each lane, and through which gradients go back");
   reader.choice("evaluate", spec.evaluate, {"validation", "test"}, "the split that is evaluated");
-  refuse(reader, entry, {"shuffle", "augment", "standardize"});
+  refuse(reader, entry, {"shuffle", "augment", "standardize", "held_out"});
 }
 
 void read_limit(spec::Reader limits, const Entry* entry, const DatasetSpec& spec, Limit& limit) {
@@ -69,6 +69,19 @@ void read_limit(spec::Reader limits, const Entry* entry, const DatasetSpec& spec
                spec::between(0, entry ? all_test_count(*entry, spec.evaluate) : spec::kInfinity),
                "images or tokens to evaluate on; 0: all");
   limits.finish();
+}
+
+void read_held_out(spec::Reader& reader, const Entry* entry, DatasetSpec& spec) {
+  reader.field("held_out", spec.held_out, spec::non_negative,
+               "the last so many training images are kept from training and validated on, the test images "
+               "are tested on apart; 0 or not given: validation is on the test images");
+  if (entry == nullptr) return;
+  int images = spec.limit.train > 0 ? spec.limit.train : entry->train_count;
+  if (const Entry* stand_in = find(spec.if_missing); stand_in != nullptr)
+    images = std::min(images, stand_in->train_count);
+  if (spec.held_out >= images)
+    reader.mistake("held_out",
+                   fmt::format("is {}, must be less than the {} training images", spec.held_out, images));
 }
 
 /// Of the same kind as `entry`, if that is known.
@@ -125,6 +138,7 @@ void DatasetSpec::read(spec::Reader reader) {
   text ? read_text_keys(reader, *entry, *this) : read_image_keys(reader, entry, *this);
   read_limit(reader.group("limit", "take only the first images or tokens of a split"), entry, *this, limit);
   read_stand_in(reader, entry, if_missing);
+  if (!text) read_held_out(reader, entry, *this);
   if (text) check_lengths(reader, *entry, find(if_missing), *this);
   reader.finish();
 }
@@ -136,7 +150,8 @@ Shape DatasetSpec::sample_shape(const Entry& entry) const {
 }
 
 int DatasetSpec::train_count(const Entry& entry) const {
-  return limit.train > 0 ? std::min(limit.train, entry.train_count) : entry.train_count;
+  const int all = limit.train > 0 ? std::min(limit.train, entry.train_count) : entry.train_count;
+  return std::max(all - std::max(held_out, 0), 0);
 }
 
 int DatasetSpec::test_count(const Entry& entry) const {

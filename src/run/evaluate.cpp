@@ -24,7 +24,7 @@ struct Sums {
 };
 
 Sums evaluate(TrainedNet& net) {
-  datasets::Loader loader(net.data().dataset, false, net.loader());
+  datasets::Loader loader(net.data().dataset, datasets::Split::test, net.loader());
   Sums sums;
   datasets::Batch batch;
   net.engine().start_sequences(net.loader().batch_size);

@@ -197,17 +197,21 @@ void read_head(spec::Reader& root, ExperimentSpec& experiment) {
     }
 }
 
-/// One of the three numbers that can be expected. The defaults stand for "not given".
-void read_expected_number(spec::Reader& keys, const model::Graph& graph, Expectation& expect) {
-  double accuracy = -1, perplexity = -1, loss = -1;
+/// One of the four numbers that can be expected. The defaults stand for "not given".
+void read_expected_number(spec::Reader& keys, const StageSpec& stage, Expectation& expect) {
+  double accuracy = -1, test_accuracy = -1, perplexity = -1, loss = -1;
   keys.field("val_accuracy", accuracy, spec::fraction,
              "accuracy of the exactly quantized network at the end, as a fraction");
-  keys.field("val_perplexity", perplexity, spec::at_least(1),
-             "or its perplexity, of a language model; exactly one of these three is given");
+  keys.field("test_accuracy", test_accuracy, spec::fraction,
+             "or, with dataset.held_out, its accuracy on the test images in the epoch that is best on those "
+             "held out; exactly one of these four is given");
+  keys.field("val_perplexity", perplexity, spec::at_least(1), "or its perplexity, of a language model");
   keys.field("val_loss", loss, spec::non_negative, "or its loss, of a language model in nats a token");
   int given = 0;
-  for (const auto& [metric, value] :
-       {std::pair("val_accuracy", accuracy), {"val_perplexity", perplexity}, {"val_loss", loss}}) {
+  for (const auto& [metric, value] : {std::pair("val_accuracy", accuracy),
+                                      {"test_accuracy", test_accuracy},
+                                      {"val_perplexity", perplexity},
+                                      {"val_loss", loss}}) {
     if (!keys.has(metric)) continue;
     if (++given > 1)
       keys.mistake(metric, fmt::format("stands beside {}: one of the two must be left out", expect.metric));
@@ -215,19 +219,26 @@ void read_expected_number(spec::Reader& keys, const model::Graph& graph, Expecta
     expect.value = value;
   }
   if (given == 0)
-    keys.mistake("val_accuracy",
-                 "is missing, must be a number in [0, 1], or val_perplexity or val_loss given");
-  if (keys.has("val_perplexity") && !train::is_language_model(graph))
     keys.mistake(
-        "val_perplexity",
-        fmt::format("is of language models, which {} is not: must be val_accuracy or val_loss", graph.name));
+        "val_accuracy",
+        "is missing, must be a number in [0, 1], or test_accuracy, val_perplexity or val_loss given");
+  if (keys.has("val_perplexity") && !train::is_language_model(stage.graph))
+    keys.mistake("val_perplexity",
+                 fmt::format("is of language models, which {} is not: must be val_accuracy or val_loss",
+                             stage.graph.name));
+  if (keys.has("test_accuracy") && stage.dataset.held_out <= 0)
+    keys.mistake("test_accuracy",
+                 "needs images held out to validate on: must be val_accuracy, or "
+                 "dataset.held_out given");
+  if (keys.has("val_accuracy") && stage.dataset.held_out > 0)
+    keys.mistake("val_accuracy", "is of training images with dataset.held_out: must be test_accuracy");
 }
 
-void read_expectation(spec::Reader& root, const model::Graph& graph, ExperimentSpec& experiment) {
+void read_expectation(spec::Reader& root, const StageSpec& stage, ExperimentSpec& experiment) {
   if (!root.has("expect")) return root.ignore("expect");
   spec::Reader keys = root.group("expect", "the number this experiment should reach");
   Expectation& expect = experiment.expect.emplace();
-  read_expected_number(keys, graph, expect);
+  read_expected_number(keys, stage, expect);
   keys.field("tolerance", expect.tolerance, spec::between(0, 1),
              "how far below still counts as met, of perplexity and loss which share of it above");
   keys.field("source", expect.source, "where the number comes from");
@@ -278,7 +289,7 @@ ExperimentSpec read_experiment(spec::Document& document) {
     return experiment;
   }
   StageSpec whole = read_stage(root);
-  read_expectation(root, whole.graph, experiment);
+  read_expectation(root, whole, experiment);
   root.ignore("stages");
   root.ignore("lab");
   root.finish();
@@ -290,7 +301,7 @@ ExperimentSpec read_experiment(spec::Document& document) {
     ExperimentSpec head;
     read_head(stage, head);
     experiment.stages.push_back(read_stage(stage));
-    read_expectation(stage, experiment.stages.back().graph, head);
+    read_expectation(stage, experiment.stages.back(), head);
     stage.finish();
     check_stage(stage, resolved, merged.resolved(), i);
     experiment.resolved["stages"].push_back(without_surroundings(merged.resolved()));
@@ -301,8 +312,12 @@ ExperimentSpec read_experiment(spec::Document& document) {
   return experiment;
 }
 
+std::string Expectation::reached_key() const {
+  return metric == "test_accuracy" ? "best_epoch_quantized_test_accuracy" : "quantized_" + metric;
+}
+
 bool Expectation::met(double reached) const {
-  return metric == "val_accuracy" ? reached >= value - tolerance : reached <= value * (1 + tolerance);
+  return metric.ends_with("accuracy") ? reached >= value - tolerance : reached <= value * (1 + tolerance);
 }
 
 train::Stage training_stage(const StageSpec& stage, std::int64_t seed) {

@@ -58,11 +58,12 @@ struct StageSpec {
 
 /// The `expect:` section.
 struct Expectation {
-  std::string metric = "val_accuracy";  ///< or val_perplexity, val_loss
+  std::string metric = "val_accuracy";  ///< or test_accuracy, val_perplexity, val_loss
   double value = 0;
   double tolerance = 0.005;  ///< of an accuracy; of the others a share of the value
   std::string source;
   std::string status = "read";
+  std::string reached_key() const;  ///< of `.result`, what is compared
   bool met(double reached) const;
 };
 

@@ -52,7 +52,7 @@ std::string two_decimals(const Json& number) {
 std::string expected_text(const Json& expected) {
   if (expected.contains("val_perplexity")) return "perplexity " + two_decimals(expected["val_perplexity"]);
   if (expected.contains("val_loss")) return fmt::format("loss {:.4f}", expected["val_loss"].get<double>());
-  return percent(expected["val_accuracy"]);
+  return percent(expected.contains("test_accuracy") ? expected["test_accuracy"] : expected["val_accuracy"]);
 }
 
 }  // namespace
@@ -76,6 +76,10 @@ Json epoch_row(const train::EpochRecord& record, bool language_model) {
   add("val", record.val_loss, record.val_accuracy);
   add("quantized_val", record.quantized_val_loss, record.quantized_val_accuracy);
   add("float_val", record.float_val_loss, record.float_val_accuracy);
+  if (record.test) {
+    add("test", record.test->loss, record.test->accuracy);
+    add("quantized_test", record.test->quantized_loss, record.test->quantized_accuracy);
+  }
   if (record.traffic)
     row["traffic"] = {{"steps", record.traffic->steps},
                       {"sent_bytes", record.traffic->sent},
@@ -103,6 +107,7 @@ Json dataset_section(const datasets::DatasetSpec& asked, const datasets::Loaded&
     return section;
   }
   section["train_images"] = loaded.dataset.train.count;
+  if (loaded.dataset.held_out.count > 0) section["held_out_images"] = loaded.dataset.held_out.count;
   section["test_images"] = loaded.dataset.test.count;
   return section;
 }
@@ -160,21 +165,26 @@ Json communication_section(const dist::WorkerSpec& workers, const std::vector<Js
 }
 
 Json result_section(const std::string& status, const std::vector<Json>& rows, const Json& initial,
-                    bool language_model) {
+                    const RowKinds& kinds) {
   Json last = Json::object();  // diverged before the first epoch's end: nothing is known
   if (!rows.empty()) last = rows.back();
   if (!initial.is_null()) last = initial;
   Json result;
   result["status"] = status;
-  for (const std::string split : {"train", "val", "quantized_val", "float_val"})
+  std::vector<std::string> splits = {"train", "val", "quantized_val", "float_val"};
+  if (kinds.tested) splits.insert(splits.end(), {"test", "quantized_test"});
+  for (const std::string& split : splits)
     for (const char* kind : {"_loss", "_perplexity", "_accuracy"})
-      if (language_model || std::string_view(kind) != "_perplexity")
+      if (kinds.language_model || std::string_view(kind) != "_perplexity")
         result[split + kind] = last.value(split + kind, Json());
   const Json* best = best_row(rows, "val_accuracy", false);
-  result["best_val_accuracy"] = (best != nullptr ? *best : last).value("val_accuracy", Json());
-  if (language_model) {
+  const auto of_best = [&](const char* key) { return (best != nullptr ? *best : last).value(key, Json()); };
+  result["best_val_accuracy"] = of_best("val_accuracy");
+  if (kinds.tested) result["best_epoch_test_accuracy"] = of_best("test_accuracy");
+  if (kinds.tested) result["best_epoch_quantized_test_accuracy"] = of_best("quantized_test_accuracy");
+  if (kinds.language_model) {
     best = best_row(rows, "val_loss", true);
-    result["best_val_perplexity"] = (best != nullptr ? *best : last).value("val_perplexity", Json());
+    result["best_val_perplexity"] = of_best("val_perplexity");
   }
   result["best_epoch"] = best != nullptr ? (*best)["epoch"] : Json(0);
   result["epochs"] = rows.size();
@@ -189,7 +199,7 @@ Json expected_section(const ExperimentSpec& experiment, const Json& result) {
   section["tolerance"] = expect.tolerance;
   section["source"] = expect.source;
   section["status"] = expect.status;
-  const Json reached = result.value("quantized_" + expect.metric, Json());
+  const Json reached = result.value(expect.reached_key(), Json());
   section["met"] = reached.is_number() && expect.met(reached.get<double>());
   return section;
 }
@@ -267,6 +277,10 @@ std::vector<std::string> result_table(const Json& metrics) {
   };
   if (result.contains("val_perplexity")) rows_of("perplexity", two_decimals);
   rows_of("accuracy", percent);
+  if (result.contains("test_accuracy")) {
+    row("quantized test accuracy", percent(result["quantized_test_accuracy"]));
+    row("  of the best epoch", percent(result["best_epoch_quantized_test_accuracy"]));
+  }
   if (metrics.contains("communication"))
     for (const char* direction : {"sent", "received"}) {
       const Json& part = metrics["communication"][direction];

@@ -29,11 +29,17 @@ Json model_section(const model::Graph& graph, const engine::Engine& engine);
 /// float32 would take; null when nothing was exchanged.
 Json communication_section(const dist::WorkerSpec& workers, const std::vector<Json>& rows);
 
+/// What the rows of a run have besides what all have.
+struct RowKinds {
+  bool language_model = false;  ///< perplexities
+  bool tested = false;          ///< the test split, validation being on images held out
+};
+
 /// `.result` from `initial` (the evaluation of a last stage without epochs) if not null, else from the last
 /// row. `status` is "done" or "diverged". `best_epoch` has the highest val_accuracy, of a language model the
 /// lowest val_perplexity.
 Json result_section(const std::string& status, const std::vector<Json>& rows, const Json& initial,
-                    bool language_model);
+                    const RowKinds& kinds);
 
 /// `.expected`: null without an expectation, else it and whether the exactly quantized network of `.result`
 /// meets it.

@@ -17,7 +17,7 @@ void check_dataset(spec::Reader keys, const datasets::DatasetSpec& dataset, cons
                              datasets::shape_text(*stand_in), entry.text ? "vocabulary" : "images",
                              entry.name, datasets::shape_text(entry)));
   const int images = dataset.train_count(entry);
-  if (!entry.text && dataset.batch_size > images)
+  if (!entry.text && images > 0 && dataset.batch_size > images)
     keys.mistake("batch_size",
                  fmt::format("is {}, must be at most the {} training images", dataset.batch_size, images));
 }
@@ -53,9 +53,9 @@ void check_stage(spec::Reader root, const Json& base, const Json& stage, std::si
   for (const char* key : {"name", "seed", "seeds", "model", "workers", "expect"})
     if (base.value(key, Json()) != stage.value(key, Json()))
       root.mistake(key, "differs from the experiment's, must be the same in every stage");
-  for (const std::string key :
-       {"dataset.name", "dataset.root", "dataset.limit", "dataset.if_missing", "dataset.augment.crop",
-        "dataset.sequence", "dataset.evaluate", "engine.precision", "quantize.init"}) {
+  for (const std::string key : {"dataset.name", "dataset.root", "dataset.limit", "dataset.held_out",
+                                "dataset.if_missing", "dataset.augment.crop", "dataset.sequence",
+                                "dataset.evaluate", "engine.precision", "quantize.init"}) {
     if (key == "quantize.init" && index == 0) continue;  // with model.init, where the first stage starts
     std::string place = "/" + key;
     std::ranges::replace(place, '.', '/');

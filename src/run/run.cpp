@@ -108,12 +108,17 @@ int run_seed(Job& job, std::int64_t seed, const fs::path& path, Json& metrics) {
 /// The numbers of `.result` that several seeds have means of.
 std::vector<std::string> summarized_keys(const ExperimentSpec& experiment) {
   std::vector<std::string> keys;
-  const bool language_model = train::is_language_model(experiment.stages.back().graph);
+  const StageSpec& last = experiment.stages.back();
+  const bool language_model = train::is_language_model(last.graph);
   for (const std::string kind : {"loss", "perplexity", "accuracy"})
     for (const char* split : {"train", "val", "quantized_val", "best_val"}) {
       std::string key = fmt::format("{}_{}", split, kind);
       if (key != "best_val_loss" && (language_model || kind != "perplexity")) keys.push_back(std::move(key));
     }
+  if (last.dataset.held_out > 0)
+    for (const char* key : {"test_loss", "quantized_test_loss", "test_accuracy", "quantized_test_accuracy",
+                            "best_epoch_test_accuracy", "best_epoch_quantized_test_accuracy"})
+      keys.emplace_back(key);
   return keys;
 }
 

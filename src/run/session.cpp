@@ -43,8 +43,10 @@ Json metadata_list(const SafetensorsFile& file, const std::string& key, bool (Js
 
 std::string accuracies(const train::EpochRecord& record) {
   const auto percent = [](double fraction) { return fmt::format("{:.2f} %", 100 * fraction); };
-  return fmt::format("train {:>7}  val {:>7}  quantized {:>7}", percent(record.train_accuracy),
-                     percent(record.val_accuracy), percent(record.quantized_val_accuracy));
+  const std::string test =
+      record.test ? fmt::format("  test {:>7}", percent(record.test->quantized_accuracy)) : "";
+  return fmt::format("train {:>7}  val {:>7}  quantized {:>7}{}", percent(record.train_accuracy),
+                     percent(record.val_accuracy), percent(record.quantized_val_accuracy), test);
 }
 
 std::string perplexities(const train::EpochRecord& record) {
@@ -273,7 +275,9 @@ void Session::write_outputs(train::Trainer& trainer, const std::string& status, 
   const Json communication = communication_section(last.workers, history_);
   if (!communication.is_null()) metrics_["communication"] = communication;
   metrics_["epochs"] = history_;
-  metrics_["result"] = result_section(status, history_, initial_, language_model_);
+  metrics_["result"] =
+      result_section(status, history_, initial_,
+                     {.language_model = language_model_, .tested = loaded_.dataset.held_out.count > 0});
   if (!failure.is_null()) metrics_["result"]["failure"] = failure;
   metrics_["expected"] = expected_section(experiment_, metrics_["result"]);
   if (status == "done") {

@@ -17,6 +17,9 @@ void Trainer::Sums::add(const Sums& other) {
   count += other.count;
 }
 
+double Trainer::Sums::mean_loss() const { return mean(loss, count); }
+double Trainer::Sums::accuracy() const { return mean(static_cast<double>(correct), count); }
+
 void Trainer::Validation::add(double loss) {
   if (loss < lowest)
     lowest = loss;
@@ -62,8 +65,9 @@ Trainer::Trainer(Stage stage, const datasets::Dataset& data)
           [this](const auto& slot) { return weight_decay(slot, *stage_.optimizer, stage_.decays); },
           stage_.options.seed, stage_.graph->targets),
       average_(stage_.average_decay),
-      train_loader_(data, true, *stage_.loader, part_of(stage_)),
-      test_loader_(data, false, evaluation_loader(stage_)) {
+      train_loader_(data, datasets::Split::train, *stage_.loader, part_of(stage_)),
+      validation_loader_(data, datasets::Split::validation, evaluation_loader(stage_)) {
+  if (data.held_out.count > 0) test_loader_.emplace(data, datasets::Split::test, evaluation_loader(stage_));
   average_.start(engine_.latents());
   engine_.use_weights(evaluation_context());
   weight_watch_.start(engine_);
@@ -188,7 +192,7 @@ std::optional<EpochRecord> Trainer::run_epoch(const Watch& watch, const Asked& a
                             .epoch = epoch,
                             .batch = static_cast<int>(position_.batch),
                             .batches = train_loader_.batches_per_epoch(),
-                            .loss = mean(sums_.loss, sums_.count),
+                            .loss = sums_.mean_loss(),
                             .targets_per_second = rate(epoch_targets_, epoch_seconds_),
                             .requests = requests};
     if (!watch(progress)) return std::nullopt;
@@ -197,8 +201,8 @@ std::optional<EpochRecord> Trainer::run_epoch(const Watch& watch, const Asked& a
   record.epoch = epoch;
   record.stage = stage_.index + 1;
   record.learning_rate = learning_rate(std::max<std::int64_t>(position_.step - 1, 0));
-  record.train_loss = mean(sums_.loss, sums_.count);
-  record.train_accuracy = mean(static_cast<double>(sums_.correct), sums_.count);
+  record.train_loss = sums_.mean_loss();
+  record.train_accuracy = sums_.accuracy();
   if (workers_.exchanges()) record.traffic = traffic_;
   if (!validate(record, watch)) return std::nullopt;
   ++position_.epoch;

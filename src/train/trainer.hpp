@@ -27,12 +27,18 @@ struct EpochRecord {
   double learning_rate = 0;  ///< of the epoch's last step
   double train_loss = 0;     ///< as the weights were when each batch came
   double train_accuracy = 0;
-  double val_loss = 0;  ///< with the weights that training uses, on the test split
+  double val_loss = 0;  ///< with the weights that training uses, on the validation split
   double val_accuracy = 0;
   double quantized_val_loss = 0;  ///< with the exactly quantized weights
   double quantized_val_accuracy = 0;
   double float_val_loss = 0;  ///< with the latents in place of the weights (where there is one a weight)
   double float_val_accuracy = 0;
+  /// On the test split, where images are held out for validation.
+  struct Test {
+    double loss = 0, accuracy = 0;  ///< with the weights that training uses
+    double quantized_loss = 0, quantized_accuracy = 0;
+  };
+  std::optional<Test> test;
   std::vector<std::pair<std::string, std::vector<float>>> learned;  ///< quantizers' learned values, by name
   std::optional<WeightChange> change;                               ///< empty when no weight is quantized
   std::optional<dist::Traffic> traffic;  ///< of the epoch; empty when nothing is exchanged
@@ -122,6 +128,12 @@ class Trainer {
     double loss = 0;
     std::int64_t correct = 0, count = 0;
     void add(const Sums& other);
+    double mean_loss() const;
+    double accuracy() const;  ///< a fraction
+  };
+  struct Evaluation {
+    Sums validation;
+    std::optional<Sums> test;  ///< where validation is on other images
   };
 
   double base_learning_rate() const;
@@ -133,7 +145,8 @@ class Trainer {
   bool validate(EpochRecord& record, const Watch& watch);
   bool within_epoch() const;
   int lanes() const { return stage_.loader->batch_size; }  ///< samples of a whole batch, of all workers
-  bool evaluate_pass(const Watch& watch, Sums& sums, bool must_be_finite);
+  std::optional<Sums> evaluate_split(datasets::Loader& loader, const Watch& watch, bool must_be_finite);
+  std::optional<Evaluation> evaluate_splits(const Watch& watch, bool must_be_finite);
   bool evaluate_into(EpochRecord& record, const Watch& watch);
   bool evaluate_latents(EpochRecord& record, const Watch& watch);
   std::vector<float> quantized_used() const;
@@ -146,7 +159,8 @@ class Trainer {
   Workers workers_;
   WeightAverage average_;
   datasets::Loader train_loader_;
-  datasets::Loader test_loader_;
+  datasets::Loader validation_loader_;
+  std::optional<datasets::Loader> test_loader_;  ///< where validation is on other images
   WeightWatch weight_watch_;
   std::vector<int> loaded_;  ///< slots of learned values that start_from found
   Position position_;

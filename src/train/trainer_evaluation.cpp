@@ -62,24 +62,31 @@ bool Trainer::evaluate_into(EpochRecord& record, const Watch& watch) {
 }
 
 bool Trainer::evaluate_latents(EpochRecord& record, const Watch& watch) {
-  Sums used;
   engine_.use_weights(evaluation_context());
   const std::vector<float> weights = quantized_used();
   if (!weight_watch_.empty()) record.change = weight_watch_.signs(engine_);
-  if (!evaluate_pass(watch, used, true)) return false;
-  Sums quantized = used, in_floats = used;
+  const std::optional<Evaluation> used = evaluate_splits(watch, true);
+  if (!used) return false;
+  std::optional<Sums> in_floats = used->validation;
   engine_.use_weights(evaluation_context(), engine::Weights::latent);
-  if (quantized_used() != weights && !evaluate_pass(watch, in_floats = Sums{}, false)) return false;
+  if (quantized_used() != weights) in_floats = evaluate_split(validation_loader_, watch, false);
+  if (!in_floats) return false;
+  std::optional<Evaluation> quantized = used;
   engine_.use_weights(evaluation_context(), engine::Weights::final);
   if (record.change) WeightWatch::quantized(engine_, weights, *record.change);
-  if (quantized_used() != weights && !evaluate_pass(watch, quantized = Sums{}, false)) return false;
-  const auto accuracy = [](const Sums& sums) { return mean(static_cast<double>(sums.correct), sums.count); };
-  record.val_loss = mean(used.loss, used.count);
-  record.val_accuracy = accuracy(used);
-  record.quantized_val_loss = mean(quantized.loss, quantized.count);
-  record.quantized_val_accuracy = accuracy(quantized);
-  record.float_val_loss = mean(in_floats.loss, in_floats.count);
-  record.float_val_accuracy = accuracy(in_floats);
+  if (quantized_used() != weights) quantized = evaluate_splits(watch, false);
+  if (!quantized) return false;
+  record.val_loss = used->validation.mean_loss();
+  record.val_accuracy = used->validation.accuracy();
+  record.quantized_val_loss = quantized->validation.mean_loss();
+  record.quantized_val_accuracy = quantized->validation.accuracy();
+  record.float_val_loss = in_floats->mean_loss();
+  record.float_val_accuracy = in_floats->accuracy();
+  if (used->test)
+    record.test = {.loss = used->test->mean_loss(),
+                   .accuracy = used->test->accuracy(),
+                   .quantized_loss = quantized->test->mean_loss(),
+                   .quantized_accuracy = quantized->test->accuracy()};
   for (const engine::ParameterSlot& slot : engine_.slots()) {
     if (slot.kind != engine::ParameterSlot::Kind::learned) continue;
     const std::span<const float> values = engine_.used(slot);
@@ -98,13 +105,24 @@ std::vector<float> Trainer::quantized_used() const {
   return values;
 }
 
+std::optional<Trainer::Evaluation> Trainer::evaluate_splits(const Watch& watch, bool must_be_finite) {
+  const std::optional<Sums> validation = evaluate_split(validation_loader_, watch, must_be_finite);
+  if (!validation) return std::nullopt;
+  if (!test_loader_) return Evaluation{.validation = *validation, .test = {}};
+  const std::optional<Sums> test = evaluate_split(*test_loader_, watch, must_be_finite);
+  if (!test) return std::nullopt;
+  return Evaluation{.validation = *validation, .test = test};
+}
+
 /// A copy that is only looked at may overflow; the weights that training uses may not. Processes share the
 /// batches, unless one of them has all the weights, or batches of a text go on where those before ended.
-bool Trainer::evaluate_pass(const Watch& watch, Sums& sums, bool must_be_finite) {
+/// Empty if `watch` asked to stop.
+std::optional<Trainer::Sums> Trainer::evaluate_split(datasets::Loader& loader, const Watch& watch,
+                                                     bool must_be_finite) {
   dist::Transport& transport = *stage_.transport;
   const bool shared = !transport.alone() && stage_.workers->protocol == dist::Protocol::all_reduce &&
                       !is_language_model(*stage_.graph);
-  const int batches = test_loader_.batches_per_epoch(), processes = shared ? transport.workers() : 1;
+  const int batches = loader.batches_per_epoch(), processes = shared ? transport.workers() : 1;
   const int process = shared ? transport.first() : 0;
   const int first = datasets::part_begin(batches, process, processes);
   const int end = datasets::part_begin(batches, process + 1, processes);
@@ -114,10 +132,10 @@ bool Trainer::evaluate_pass(const Watch& watch, Sums& sums, bool must_be_finite)
   datasets::Batch batch;
   Sums seen;
   engine_.start_sequences(stage_.options.batch);
-  test_loader_.start({.seed = stage_.options.seed, .epoch = 0}, first);
+  loader.start({.seed = stage_.options.seed, .epoch = 0}, first);
   const double pass_started = seconds_now();
   double started = pass_started;
-  for (int b = first; b < end && test_loader_.next(batch); ++b, started = seconds_now()) {
+  for (int b = first; b < end && loader.next(batch); ++b, started = seconds_now()) {
     const engine::BatchResult result = engine_.evaluate(batch.images, batch.labels);
     if (!result.finite && must_be_finite && broken.empty())
       broken = engine_.locate_non_finite(batch.images, batch.labels);
@@ -130,17 +148,18 @@ bool Trainer::evaluate_pass(const Watch& watch, Sums& sums, bool must_be_finite)
                             .epoch = epoch_number(),
                             .batch = b + 1,
                             .batches = batches,
-                            .loss = mean(seen.loss, seen.count),
+                            .loss = seen.mean_loss(),
                             .targets_per_second = rate(seen.count, seconds_now() - pass_started)};
-    if (!watch(progress) && transport.alone()) return false;
+    if (!watch(progress) && transport.alone()) return std::nullopt;
   }
   if (shared) {
     transport.all_gather(std::as_writable_bytes(std::span(results)));
     broken = workers_.first_broken(std::move(broken));
   }
   check_whole(broken, position_.step);
+  Sums sums;
   for (const Sums& result : results) sums.add(result);
-  return true;
+  return sums;
 }
 
 void Trainer::finalize() {

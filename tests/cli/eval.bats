@@ -18,12 +18,13 @@ compare_files() {
 import glob, json
 
 metrics = json.load(open("run/metrics.json"))["result"]
+split = "test" if "test_loss" in metrics else "val"
 found = glob.glob("run/*-*.json")
 assert len(found) == 9
 for path in found:
     result = json.load(open(path))
-    assert result["accuracy"] == metrics["quantized_val_accuracy"], path
-    assert result["loss"] == metrics["quantized_val_loss"], path
+    assert result["accuracy"] == metrics[f"quantized_{split}_accuracy"], path
+    assert result["loss"] == metrics[f"quantized_{split}_loss"], path
     assert result["images"] == 64 and result["images_per_second"] > 0
 PYTHON
 }
@@ -35,7 +36,8 @@ PYTHON
   done
 }
 
-@test "so do stages, several workers, and averages" {
+@test "so do stages, several workers, averages, and images held out" {
+  compare_files dataset.held_out=100
   compare_files workers.count=2 quantize.gradients.method=ef_sign_sgd "train.optimizer={name: sgd, momentum: 0}"
   compare_files train.average_decay=0.9
   cat >> tiny.yaml <<'YAML'

@@ -108,6 +108,30 @@ END
   python3 -c 'import json; r = json.load(open("a/metrics.json"))["result"]; assert r["status"] == "done" and 0 <= r["val_accuracy"] <= 1 and r["train_loss"] is None'
 }
 
+@test "images held out are not trained on, and the test images are apart from them" {
+  "$QTRAIN" tiny.yaml dataset.held_out=120 train.epochs=6 --out held --quiet
+  "$QTRAIN" tiny.yaml dataset.limit.train=200 train.epochs=6 --out fewer --quiet
+  python3 - <<'PY'
+import json
+held, fewer = (json.load(open(f"{run}/metrics.json")) for run in ("held", "fewer"))
+assert (held["dataset"]["train_images"], held["dataset"]["held_out_images"]) == (200, 120)
+assert fewer["dataset"]["train_images"] == 200 and "held_out_images" not in fewer["dataset"]
+for one, other in zip(held["epochs"], fewer["epochs"], strict=True):
+    assert one["train_loss"] == other["train_loss"]
+    for kind in ("loss", "accuracy"):
+        assert one[f"test_{kind}"] == other[f"val_{kind}"]
+        assert one[f"quantized_test_{kind}"] == other[f"quantized_val_{kind}"]
+assert any(one["val_loss"] != one["test_loss"] for one in held["epochs"])
+result = held["result"]
+best = max(held["epochs"], key=lambda row: row["val_accuracy"])
+assert result["best_epoch"] == best["epoch"]
+assert result["best_epoch_quantized_test_accuracy"] == best["quantized_test_accuracy"]
+assert result["quantized_test_accuracy"] == held["epochs"][-1]["quantized_test_accuracy"]
+PY
+  "$QTRAIN" tiny.yaml dataset.held_out=120 train.epochs=1 'seeds=[1, 2]' --out many --quiet
+  grep -q '"best_epoch_quantized_test_accuracy_deviation": [0-9]' many/metrics.json
+}
+
 @test "model.init continues from the weights of another run and refuses those of another model" {
   "$QTRAIN" tiny.yaml quantize.weights.method=none train.epochs=1 --out float --quiet
   "$QTRAIN" tiny.yaml quantize.weights.method=none model.init=float/final.safetensors train.epochs=0 --out warm --quiet

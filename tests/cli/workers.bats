@@ -22,6 +22,7 @@ compare_transports() {
 
 @test "simulated and mpi: the same bytes, for every protocol and kind of message" {
   compare_transports 2
+  compare_transports 3 dataset.held_out=100
   compare_transports 3 quantize.gradients.method=stochastic_linear dataset.batch_size=40
   compare_transports 2 workers.protocol=parameter_server quantize.weights.method=lab quantize.gradients.method=terngrad
   compare_transports 3 workers.protocol=parameter_server quantize.gradients.method=sign_sgd workers.batch_norm=first

@@ -147,6 +147,38 @@ TEST_CASE("load: the limit takes the first images, and generated digests follow 
                    more.dataset.train.pixels.begin()));
 }
 
+TEST_CASE("load: images held out are the last of those that the limit leaves, and are validated on") {
+  DatasetSpec spec = named("shapes10");
+  spec.limit = {.train = 20, .test = 10};
+  const Dataset whole = load(spec).dataset;
+  CHECK(whole.held_out.count == 0);
+  spec.held_out = 6;
+  CHECK(spec.train_count(*find("shapes10")) == 14);
+  const Dataset set = load(spec).dataset;
+  CHECK(set.sha256 == whole.sha256);
+  CHECK(set.train.count == 14);
+  CHECK(set.held_out.count == 6);
+  CHECK(set.held_out.classes == 10);
+  Bytes labels = set.train.labels, pixels = set.train.pixels;
+  labels.insert(labels.end(), set.held_out.labels.begin(), set.held_out.labels.end());
+  pixels.insert(pixels.end(), set.held_out.pixels.begin(), set.held_out.pixels.end());
+  CHECK(labels == whole.train.labels);
+  CHECK(pixels == whole.train.pixels);
+
+  spec.batch_size = 16;
+  const auto labels_of = [&](const Dataset& data, Split split) {
+    Loader loader(data, split, spec);
+    loader.start({});
+    Batch batch;
+    REQUIRE(loader.next(batch));
+    return Bytes(batch.labels.begin(), batch.labels.end());
+  };
+  CHECK(labels_of(set, Split::validation) == set.held_out.labels);
+  CHECK(labels_of(set, Split::test) == set.test.labels);
+  CHECK(labels_of(whole, Split::validation) == set.test.labels);
+  CHECK(labels_of(set, Split::train).size() == 14);
+}
+
 TEST_CASE("load: MNIST") {
   if (real_data("mnist") == nullptr) return;
   DatasetSpec spec = named("mnist");

@@ -60,7 +60,7 @@ std::vector<std::int32_t> labels_of(const std::vector<Copy>& copies) {
 
 TEST_CASE("loader: an epoch shows every sample once, its own pixels with its label, the last batch short") {
   const Dataset data = numbered(23);
-  Loader loader(data, true, batches_of(5));
+  Loader loader(data, Split::train, batches_of(5));
   CHECK(loader.batches_per_epoch() == 5);
   loader.start({.seed = 1, .epoch = 0});
   const std::vector<Copy> copies = rest_of_epoch(loader);
@@ -87,7 +87,7 @@ TEST_CASE("loader: a test split, or shuffle off, keeps the order; augmentation i
   std::vector<std::int32_t> all(10);
   std::iota(all.begin(), all.end(), 0);
 
-  Loader test(data, false, spec);
+  Loader test(data, Split::test, spec);
   test.start({.seed = 9, .epoch = 4});
   const std::vector<Copy> tested = rest_of_epoch(test);
   CHECK(labels_of(tested) == all);
@@ -96,7 +96,7 @@ TEST_CASE("loader: a test split, or shuffle off, keeps the order; augmentation i
       REQUIRE(copy.images[i] == doctest::Approx(copy.labels[i / 16]).epsilon(1e-5));
 
   spec.shuffle = false;
-  Loader training(data, true, spec);
+  Loader training(data, Split::train, spec);
   training.start({.seed = 9, .epoch = 4});
   const std::vector<Copy> trained = rest_of_epoch(training);
   CHECK(labels_of(trained) == all);
@@ -109,7 +109,7 @@ TEST_CASE("loader: an image is augmented by seed, epoch and sample, wherever its
   spec.augment.crop_padding = 2;
   spec.augment.flip = true;
   const EpochOrder epoch{.seed = 11, .epoch = 3};
-  Loader loader(data, true, spec);
+  Loader loader(data, Split::train, spec);
   loader.start(epoch);
   const Renderer renderer(data.train, kPlain);
   std::vector<float> wanted(16);
@@ -130,8 +130,8 @@ TEST_CASE(
   data.test = data.train;
   DatasetSpec spec = batches_of(1);
   spec.augment.crop = 3;
-  const auto first_pixel = [&](bool training, int epoch) {
-    Loader loader(data, training, spec);
+  const auto first_pixel = [&](Split split, int epoch) {
+    Loader loader(data, split, spec);
     loader.start({.seed = 1, .epoch = epoch});
     const std::vector<Copy> copies = rest_of_epoch(loader);
     REQUIRE(copies.size() == 1);
@@ -140,11 +140,11 @@ TEST_CASE(
   };
   std::array<int, 16> seen{};
   for (int epoch = 0; epoch < 100; ++epoch)
-    ++seen[static_cast<std::size_t>(std::lround(first_pixel(true, epoch)))];
+    ++seen[static_cast<std::size_t>(std::lround(first_pixel(Split::train, epoch)))];
   for (std::size_t p = 0; p < 16; ++p) CHECK((seen[p] > 0) == (p % 4 < 2 && p < 8));
-  CHECK(first_pixel(false, 1) == 0);  // of one pixel too many, the last goes
+  CHECK(first_pixel(Split::test, 1) == 0);  // of one pixel too many, the last goes
   spec.augment.crop = 2;
-  Loader centre(data, false, spec);
+  Loader centre(data, Split::test, spec);
   centre.start({});
   const std::vector<float> cut = rest_of_epoch(centre)[0].images;
   const std::vector<float> wanted = {5, 6, 9, 10};
@@ -152,12 +152,12 @@ TEST_CASE(
 
   spec.augment.crop = 3;
   spec.augment.brightness = 5;
-  CHECK(first_pixel(false, 1) == 0);
-  const float brighter = first_pixel(true, 1);
+  CHECK(first_pixel(Split::test, 1) == 0);
+  const float brighter = first_pixel(Split::train, 1);
   CHECK(std::abs(brighter - std::round(brighter)) > 1e-3f);
   spec.standardize = "image";
   const Dataset whole = numbered(3);  // of one colour each: all zero
-  Loader flat(whole, false, spec);
+  Loader flat(whole, Split::test, spec);
   flat.start({});
   for (const Copy& copy : rest_of_epoch(flat)) CHECK(copy.images == std::vector<float>(9, 0.0f));
 }
@@ -167,11 +167,11 @@ TEST_CASE("loader: an epoch begun at batch k, also in the middle of another, goe
   DatasetSpec spec = batches_of(8);
   spec.augment.crop_padding = 1;
   spec.augment.flip = true;
-  Loader whole(data, true, spec);
+  Loader whole(data, Split::train, spec);
   whole.start({.seed = 2, .epoch = 7});
   const std::vector<Copy> copies = rest_of_epoch(whole);
   REQUIRE(copies.size() == 13);
-  Loader loader(data, true, spec);
+  Loader loader(data, Split::train, spec);
   for (int first = 0; first <= 14; ++first) {
     loader.start({.seed = 2, .epoch = 1});
     Batch batch;
@@ -183,7 +183,7 @@ TEST_CASE("loader: an epoch begun at batch k, also in the middle of another, goe
 
 TEST_CASE("loader: a batch stays as it is while later ones are prepared, until the next call") {
   const Dataset data = numbered(200);
-  Loader loader(data, true, batches_of(10));
+  Loader loader(data, Split::train, batches_of(10));
   loader.start({});
   for (Batch batch; loader.next(batch);) {
     const std::vector<float> before(batch.images.begin(), batch.images.end());
@@ -198,7 +198,7 @@ TEST_CASE("loader: a mistake met in the background comes out of next(), after th
   data.train.classes = 100;
   DatasetSpec spec = batches_of(10);
   spec.shuffle = false;
-  Loader loader(data, true, spec);
+  Loader loader(data, Split::train, spec);
   Batch batch;
   CHECK(!loader.next(batch));  // nothing was started
   loader.start({});
@@ -212,25 +212,25 @@ TEST_CASE("loader: a mistake met in the background comes out of next(), after th
 
 TEST_CASE("loader: odd sizes") {
   const Dataset none = numbered(0), few = numbered(3);
-  Loader empty(none, true, batches_of(4));
+  Loader empty(none, Split::train, batches_of(4));
   CHECK(empty.batches_per_epoch() == 0);
   empty.start({});
   CHECK(rest_of_epoch(empty).empty());
-  Loader one(few, true, batches_of(100));
+  Loader one(few, Split::train, batches_of(100));
   one.start({});
   const auto copies = rest_of_epoch(one);
   REQUIRE(copies.size() == 1);
   CHECK(copies[0].labels.size() == 3);
   Dataset wrong = numbered(3);
   wrong.train.pixels.pop_back();
-  CHECK_THROWS_AS(Loader(wrong, true, batches_of(4)), Error);
+  CHECK_THROWS_AS(Loader(wrong, Split::train, batches_of(4)), Error);
   CHECK_THROWS_AS(one.start({}, -1), Error);
 }
 
 TEST_CASE("loader: may be destroyed at any moment") {
   const Dataset data = numbered(250);
   for (int taken = 0; taken < 6; ++taken) {
-    Loader loader(data, true, batches_of(3));
+    Loader loader(data, Split::train, batches_of(3));
     Batch batch;
     if (taken > 0) loader.start({});
     for (int i = 1; i < taken; ++i) REQUIRE(loader.next(batch));

@@ -68,6 +68,12 @@ TEST_CASE("dataset spec: mistakes are all reported, at their place") {
   expect("{standardize: images}", "did you mean 'image'");
   expect("{limit: {train: 50001}}", "limit.train");
   expect("{name: mnist, limit: {test: 10001}}", "limit.test");
+  expect("{name: mnist, held_out: 60000}", "held_out: is 60000, must be less than the 60000 training images");
+  expect("{limit: {train: 100}, held_out: 100}",
+         "held_out: is 100, must be less than the 100 training images");
+  expect("{name: mnist, held_out: 50000, if_missing: shapes10}",
+         "must be less than the 50000 training images");
+  expect("{held_out: -1}", "held_out: is -1");
   expect("{name: cifar10, if_missing: mnist}",
          "if_missing: is 'mnist', must be a generated data set (shapes10) or empty");
   expect("{name: cifar10, if_missing: shapes}", "is 'shapes', must be a generated data set");
@@ -123,6 +129,7 @@ TEST_CASE("dataset spec: mistakes about a text") {
          "test.yaml:1:30: augment: does not apply to markov_text, which is a text: must be left out");
   expect("{name: markov_text, standardize: image}", "standardize: does not apply");
   expect("{name: markov_text, shuffle: true}", "shuffle: does not apply");
+  expect("{name: markov_text, held_out: 10}", "held_out: does not apply");
   expect("{name: markov_text, limit: {train: 200001}}", "limit.train");
   expect("{name: penn_treebank, limit: {test: 73761}}", "limit.test");
   CHECK(mistakes_of<DatasetSpec>("{name: penn_treebank, evaluate: test, limit: {test: 73761}}") == "");

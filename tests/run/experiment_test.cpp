@@ -211,6 +211,10 @@ TEST_CASE("what is expected: one of accuracy, perplexity and loss, perplexity of
   CHECK(holds(mistakes("expect: {val_perplexity: 92.5}"),
               "t.yaml:1:26: expect.val_perplexity: is of language models, which resnet20 is not"));
   CHECK(holds(mistakes("expect: {val_perplexity: 0.5}"), "expect.val_perplexity: is 0.5"));
+  CHECK(holds(mistakes("expect: {test_accuracy: 0.5}"), "expect.test_accuracy: needs images held out"));
+  CHECK(holds(mistakes("dataset: {held_out: 50}\nexpect: {val_accuracy: 0.5}"),
+              "expect.val_accuracy: is of training images with dataset.held_out: must be test_accuracy"));
+  CHECK(read("dataset: {held_out: 50}\nexpect: {test_accuracy: 0.5}").expect->metric == "test_accuracy");
   CHECK(holds(mistakes("expect: {val_loss: -1}"), "expect.val_loss: is -1"));
   CHECK(holds(mistakes("expect: {source: x}"), "expect.val_accuracy: is missing"));
 }

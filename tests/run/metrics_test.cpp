@@ -30,6 +30,8 @@ std::vector<std::string> keys_of(const Json& object) {
   return keys;
 }
 
+constexpr RowKinds kTexts = {.language_model = true};
+
 std::vector<Json> rows_of(bool language_model) {
   return {epoch_row(record(1, 2, 0.5), language_model), epoch_row(record(2, 1.25, 0.25), language_model),
           epoch_row(record(3, 1.25, 0.125), language_model),
@@ -81,7 +83,7 @@ TEST_CASE("an epoch's row: perplexities beside losses, of language models alone"
 }
 
 TEST_CASE("the result: the last row's numbers, and the best of all rows, the first of equals") {
-  const Json images = result_section("done", rows_of(false), nullptr, false);
+  const Json images = result_section("done", rows_of(false), nullptr, {});
   CHECK(keys_of(images) ==
         std::vector<std::string>{"status", "train_loss", "train_accuracy", "val_loss", "val_accuracy",
                                  "quantized_val_loss", "quantized_val_accuracy", "float_val_loss",
@@ -89,7 +91,7 @@ TEST_CASE("the result: the last row's numbers, and the best of all rows, the fir
   CHECK(images["best_val_accuracy"] == 0.5);
   CHECK(images["best_epoch"] == 1);
   CHECK(images["val_accuracy"] == 0.375);
-  const Json text = result_section("done", rows_of(true), nullptr, true);
+  const Json text = result_section("done", rows_of(true), nullptr, kTexts);
   CHECK(text["val_perplexity"] == std::exp(1.5));
   CHECK(text["best_val_perplexity"] == std::exp(1.25));
   CHECK(text["best_val_accuracy"] == 0.5);
@@ -97,12 +99,38 @@ TEST_CASE("the result: the last row's numbers, and the best of all rows, the fir
   CHECK(text["epochs"] == 4);
 }
 
+TEST_CASE("the result with images held out: test numbers of the last epoch and of the best on those") {
+  std::vector<Json> rows;
+  for (const double accuracy : {0.5, 0.75, 0.75, 0.25}) {
+    train::EpochRecord tested = record(static_cast<int>(rows.size()) + 1, 1, accuracy);
+    const double here = 0.1 * static_cast<double>(rows.size());
+    tested.test = {.loss = 2, .accuracy = here, .quantized_loss = 3, .quantized_accuracy = 0.5 + here};
+    rows.push_back(epoch_row(tested, false));
+  }
+  const Json result = result_section("done", rows, nullptr, {.tested = true});
+  CHECK(result["test_loss"] == 2);
+  CHECK(result["quantized_test_loss"] == 3);
+  CHECK(result["test_accuracy"] == rows[3]["test_accuracy"]);
+  CHECK(result["best_epoch"] == 2);
+  CHECK(result["best_epoch_test_accuracy"] == 0.1);
+  CHECK(result["best_epoch_quantized_test_accuracy"] == 0.6);
+  CHECK(expected_section(expecting("test_accuracy", 0.65), result)["met"] == true);
+  CHECK(expected_section(expecting("test_accuracy", 0.75), result)["met"] == false);
+  const std::string table = table_of(result, expected_section(expecting("test_accuracy", 0.75), result));
+  for (const char* line : {"  quantized test accuracy   80.00 %\n", "    of the best epoch       60.00 %\n",
+                           "  expected                  75.00 %, not met (Table 1)\n"})
+    CHECK_MESSAGE(holds(table, line), line << "not in\n" << table);
+  const Json nothing = result_section("diverged", {}, nullptr, {.tested = true});
+  for (const char* key : {"test_accuracy", "quantized_test_loss", "best_epoch_quantized_test_accuracy"})
+    CHECK_MESSAGE(nothing[key].is_null(), key);
+}
+
 TEST_CASE("the result without rows: what was evaluated at the start, or nothing") {
   const Json initial = epoch_row(record(0, 2, 0.5), true);
-  const Json evaluated = result_section("done", {}, initial, true);
+  const Json evaluated = result_section("done", {}, initial, kTexts);
   CHECK(evaluated["best_val_perplexity"] == std::exp(2.0));
   CHECK(evaluated["best_epoch"] == 0);
-  const Json nothing = result_section("diverged", {}, nullptr, true);
+  const Json nothing = result_section("diverged", {}, nullptr, kTexts);
   for (const char* key : {"val_loss", "val_perplexity", "best_val_perplexity", "best_val_accuracy"})
     CHECK_MESSAGE(nothing[key].is_null(), key);
 }
@@ -128,7 +156,7 @@ TEST_CASE("an expected accuracy is met from below, perplexity and loss from abov
 }
 
 TEST_CASE("the table: accuracies of images; perplexities, then accuracies, of language models") {
-  const Json images = result_section("done", rows_of(false), nullptr, false);
+  const Json images = result_section("done", rows_of(false), nullptr, {});
   const Json accuracy = expected_section(expecting("val_accuracy", 0.5), images);
   CHECK(table_of(images, accuracy) ==
         "n\n"
@@ -140,7 +168,7 @@ TEST_CASE("the table: accuracies of images; perplexities, then accuracies, of la
         "  quantized val accuracy    25.00 %\n"
         "  best val accuracy         50.00 %\n"
         "  expected                  50.00 %, not met (Table 1)\n");
-  Json text = result_section("done", rows_of(true), nullptr, true);
+  Json text = result_section("done", rows_of(true), nullptr, kTexts);
   const std::string table = table_of(text, expected_section(expecting("val_perplexity", 5.5), text));
   for (const char* line : {"  train perplexity          4.48\n", "  val perplexity            4.48\n",
                            "  quantized val perplexity  5.75\n", "  best val perplexity       3.49\n",
