@@ -84,8 +84,8 @@ SH
 @test "run_short.sh gives words behind -- to every run, warm starts too" {
   make_stub
   "$EXPERIMENTS/run_short.sh" binary_relax --out made -- engine.precision=float32 "train.schedule={name: cosine}"
-  [ "$(wc -l < "$CALLS")" -eq 2 ]
-  [ "$(grep -c ' engine.precision=float32 train.schedule={name: cosine} --out ' "$CALLS")" -eq 2 ]
+  [ "$(wc -l < "$CALLS")" -eq 3 ]
+  [ "$(grep -c ' engine.precision=float32 train.schedule={name: cosine} --out ' "$CALLS")" -eq 3 ]
 }
 
 @test "run_short.sh runs what the quantizers of a spec come from first, too" {
