@@ -203,8 +203,8 @@ void read_expected_number(spec::Reader& keys, const StageSpec& stage, Expectatio
   keys.field("val_accuracy", accuracy, spec::fraction,
              "accuracy of the exactly quantized network at the end, as a fraction");
   keys.field("test_accuracy", test_accuracy, spec::fraction,
-             "or, with dataset.held_out, its accuracy on the test images in the epoch that is best on those "
-             "held out; exactly one of these four is given");
+             "or, with dataset.held_out, its accuracy on the test images after the epoch that is best on "
+             "those held out; exactly one of these four is given");
   keys.field("val_perplexity", perplexity, spec::at_least(1), "or its perplexity, of a language model");
   keys.field("val_loss", loss, spec::non_negative, "or its loss, of a language model in nats a token");
   int given = 0;
@@ -239,6 +239,8 @@ void read_expectation(spec::Reader& root, const StageSpec& stage, ExperimentSpec
   spec::Reader keys = root.group("expect", "the number this experiment should reach");
   Expectation& expect = experiment.expect.emplace();
   read_expected_number(keys, stage, expect);
+  keys.choice("weights", expect.weights, {"quantized", "training"},
+              "of which weights it is: exactly quantized ones, unless given, or those that training uses");
   keys.field("tolerance", expect.tolerance, spec::between(0, 1),
              "how far below still counts as met, of perplexity and loss which share of it above");
   keys.field("source", expect.source, "where the number comes from");
@@ -313,7 +315,8 @@ ExperimentSpec read_experiment(spec::Document& document) {
 }
 
 std::string Expectation::reached_key() const {
-  return metric == "test_accuracy" ? "best_epoch_quantized_test_accuracy" : "quantized_" + metric;
+  return (weights == "training" ? "" : "quantized_") + metric +
+         (metric == "test_accuracy" ? "_at_best_val" : "");
 }
 
 bool Expectation::met(double reached) const {

@@ -60,6 +60,7 @@ struct StageSpec {
 struct Expectation {
   std::string metric = "val_accuracy";  ///< or test_accuracy, val_perplexity, val_loss
   double value = 0;
+  std::string weights;       ///< quantized or training; not given: quantized
   double tolerance = 0.005;  ///< of an accuracy; of the others a share of the value
   std::string source;
   std::string status = "read";

@@ -117,7 +117,7 @@ std::vector<std::string> summarized_keys(const ExperimentSpec& experiment) {
     }
   if (last.dataset.held_out > 0)
     for (const char* key : {"test_loss", "quantized_test_loss", "test_accuracy", "quantized_test_accuracy",
-                            "best_epoch_test_accuracy", "best_epoch_quantized_test_accuracy"})
+                            "test_accuracy_at_best_val", "quantized_test_accuracy_at_best_val"})
       keys.emplace_back(key);
   return keys;
 }
