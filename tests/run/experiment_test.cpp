@@ -215,6 +215,8 @@ TEST_CASE("what is expected: one of accuracy, perplexity and loss, perplexity of
   CHECK(holds(mistakes("dataset: {held_out: 50}\nexpect: {val_accuracy: 0.5}"),
               "expect.val_accuracy: is of training images with dataset.held_out: must be test_accuracy"));
   CHECK(read("dataset: {held_out: 50}\nexpect: {test_accuracy: 0.5}").expect->metric == "test_accuracy");
+  CHECK(expectation("{val_accuracy: 0.5}").reached_key() == "quantized_val_accuracy");
+  CHECK(expectation("{val_accuracy: 0.5, weights: training}").reached_key() == "val_accuracy");
   CHECK(holds(mistakes("expect: {val_loss: -1}"), "expect.val_loss: is -1"));
   CHECK(holds(mistakes("expect: {source: x}"), "expect.val_accuracy: is missing"));
 }
