@@ -282,10 +282,16 @@ std::vector<std::string> result_table(const Json& metrics) {
   };
   if (result.contains("val_perplexity")) rows_of("perplexity", two_decimals);
   rows_of("accuracy", percent);
-  if (result.contains("test_accuracy")) {
-    row("quantized test accuracy", percent(result["quantized_test_accuracy"]));
-    row("  at its best val", percent(result["quantized_test_accuracy_at_best_val"]));
-  }
+  if (result.contains("test_accuracy"))
+    for (const std::string weights : {"", "quantized "}) {
+      std::string key = weights + "test accuracy";
+      std::ranges::replace(key, ' ', '_');
+      row(weights + "test accuracy", percent(result[key]));
+      key += "_at_best_val";
+      row("  at the best val", percent(result[key]));
+      if (result.contains(key + "_deviation"))
+        row("  standard deviation", percent(result[key + "_deviation"]));
+    }
   if (metrics.contains("communication"))
     for (const char* direction : {"sent", "received"}) {
       const Json& part = metrics["communication"][direction];

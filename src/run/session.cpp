@@ -44,7 +44,7 @@ Json metadata_list(const SafetensorsFile& file, const std::string& key, bool (Js
 std::string accuracies(const train::EpochRecord& record) {
   const auto percent = [](double fraction) { return fmt::format("{:.2f} %", 100 * fraction); };
   const std::string test =
-      record.test ? fmt::format("  test {:>7}", percent(record.test->quantized_accuracy)) : "";
+      record.test ? fmt::format("  quantized test {:>7}", percent(record.test->quantized_accuracy)) : "";
   return fmt::format("train {:>7}  val {:>7}  quantized {:>7}{}", percent(record.train_accuracy),
                      percent(record.val_accuracy), percent(record.quantized_val_accuracy), test);
 }
