@@ -304,11 +304,11 @@ int run_experiment(const Request& request) {
   }
 }
 
-int check_specs(const std::vector<std::string>& paths) {
+int check_specs(const std::vector<std::string>& paths, const std::vector<std::string>& overrides) {
   bool good = true;
   for (const std::string& path : paths) {
     try {
-      spec::Document document = spec::Document::load(path);
+      spec::Document document = spec::Document::load(path, overrides);
       read_experiment(document);
       fmt::print("{}: good\n", path);
     } catch (const Error& error) {

@@ -18,8 +18,8 @@ struct Request {
 /// Errors.
 int run_experiment(const Request& request);
 
-/// Checks specs; returns 0 or, after printing every mistake on stderr, 2.
-int check_specs(const std::vector<std::string>& paths);
+/// Checks specs, `overrides` laid over each; returns 0 or, after printing every mistake on stderr, 2.
+int check_specs(const std::vector<std::string>& paths, const std::vector<std::string>& overrides);
 
 /// Compiles the network and prints layers, shapes, parameters, multiply-accumulates, paths, memory and the
 /// estimated time of an epoch. Reads no data.

@@ -37,6 +37,19 @@ load helper
   [ "$status" -eq 0 ]
 }
 
+@test "check takes words, which are laid over every spec" {
+  cp tiny.yaml also.yaml
+  run "$QTRAIN" check tiny.yaml also.yaml train.epochs=2 seed=3
+  [ "$status" -eq 0 ]
+  [ "$output" = $'tiny.yaml: good\nalso.yaml: good' ]
+  run "$QTRAIN" check tiny.yaml also.yaml train.epochs=-2
+  [ "$status" -eq 2 ]
+  [ "$(grep -c "override 'train.epochs=-2': train.epochs: is -2" <<< "$output")" -eq 2 ]
+  run "$QTRAIN" check train.epochs=2
+  [ "$status" -eq 2 ]
+  [[ "$output" == *SPEC* ]]
+}
+
 @test "bfloat16 without an optimised implementation is refused, exit 2, leaving no folder" {
   DNNL_MAX_CPU_ISA=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 run "$QTRAIN" tiny.yaml engine.precision=bfloat16 --out out
   [ "$status" -eq 2 ]
