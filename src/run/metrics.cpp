@@ -48,6 +48,12 @@ std::string two_decimals(const Json& number) {
   return number.is_number() ? fmt::format("{:.2f}", number.get<double>()) : "-";
 }
 
+/// A key as words.
+std::string spaced(std::string key) {
+  std::ranges::replace(key, '_', ' ');
+  return key;
+}
+
 /// "91.24 %", "perplexity 92.50", "loss 1.2680"
 std::string expected_text(const Json& expected) {
   if (expected.contains("val_perplexity")) return "perplexity " + two_decimals(expected["val_perplexity"]);
@@ -271,11 +277,10 @@ std::vector<std::string> result_table(const Json& metrics) {
   if (result.contains("seeds")) row("seeds", result["seeds"].dump());
   if (result.value("diverged_seeds", 0) > 0) row("  diverged", result["diverged_seeds"].dump());
   const auto rows_of = [&](const std::string& kind, std::string (*text)(const Json&)) {
-    for (const std::string split : {"train", "val", "quantized val", "best val"}) {
-      std::string key = split + "_" + kind;
-      std::ranges::replace(key, ' ', '_');
-      row(split + " " + kind, text(result[key]));
-      const bool deviates = split.ends_with("val") && split != "best val";
+    for (const std::string_view split : {"train", "val", "quantized_val", "best_val"}) {
+      const std::string key = fmt::format("{}_{}", split, kind);
+      row(spaced(key), text(result[key]));
+      const bool deviates = split.ends_with("val") && split != "best_val";
       if (deviates && result.contains(key + "_deviation"))
         row("  standard deviation", text(result[key + "_deviation"]));
     }
@@ -283,10 +288,8 @@ std::vector<std::string> result_table(const Json& metrics) {
   if (result.contains("val_perplexity")) rows_of("perplexity", two_decimals);
   rows_of("accuracy", percent);
   if (result.contains("test_accuracy"))
-    for (const std::string weights : {"", "quantized "}) {
-      std::string key = weights + "test accuracy";
-      std::ranges::replace(key, ' ', '_');
-      row(weights + "test accuracy", percent(result[key]));
+    for (std::string key : {"test_accuracy", "quantized_test_accuracy"}) {
+      row(spaced(key), percent(result[key]));
       key += "_at_best_val";
       row("  at the best val", percent(result[key]));
       if (result.contains(key + "_deviation"))

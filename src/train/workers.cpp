@@ -165,7 +165,8 @@ void Workers::run_worker(int worker, const datasets::Batch& batch, std::string& 
 std::string Workers::first_broken(std::string mine) {
   mine.resize(kPlaceSize, '\0');
   std::vector<char> places(reports_.size() * kPlaceSize, '\0');
-  std::ranges::copy(mine, places.begin() + static_cast<std::ptrdiff_t>(transport_.first() * kPlaceSize));
+  std::ranges::copy(
+      mine, places.begin() + std::ptrdiff_t{transport_.first()} * static_cast<std::ptrdiff_t>(kPlaceSize));
   transport_.all_gather(std::as_writable_bytes(std::span(places)));
   for (std::size_t worker = 0; worker < reports_.size(); ++worker)
     if (places[worker * kPlaceSize] != '\0') return {places.data() + worker * kPlaceSize};
