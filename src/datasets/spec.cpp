@@ -76,9 +76,7 @@ void read_held_out(spec::Reader& reader, const Entry* entry, DatasetSpec& spec) 
                "the last so many training images are kept from training and validated on, the test images "
                "are tested on apart; 0 or not given: validation is on the test images");
   if (entry == nullptr) return;
-  int images = spec.limit.train > 0 ? spec.limit.train : entry->train_count;
-  if (const Entry* stand_in = find(spec.if_missing); stand_in != nullptr)
-    images = std::min(images, stand_in->train_count);
+  const int images = spec.limit.train > 0 ? spec.limit.train : entry->train_count;
   if (spec.held_out >= images)
     reader.mistake("held_out",
                    fmt::format("is {}, must be less than the {} training images", spec.held_out, images));

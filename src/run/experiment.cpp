@@ -224,14 +224,15 @@ void read_expected_number(spec::Reader& keys, const StageSpec& stage, Expectatio
         "is missing, must be a number in [0, 1], or test_accuracy, val_perplexity or val_loss given");
   if (keys.has("val_perplexity") && !train::is_language_model(stage.graph))
     keys.mistake("val_perplexity",
-                 fmt::format("is of language models, which {} is not: must be val_accuracy or val_loss",
-                             stage.graph.name));
+                 fmt::format("is of language models, which {} is not: must be {}", stage.graph.name,
+                             stage.dataset.held_out > 0 ? "test_accuracy" : "val_accuracy or val_loss"));
   if (keys.has("test_accuracy") && stage.dataset.held_out <= 0)
     keys.mistake("test_accuracy",
                  "needs images held out to validate on: must be val_accuracy, or "
                  "dataset.held_out given");
-  if (keys.has("val_accuracy") && stage.dataset.held_out > 0)
-    keys.mistake("val_accuracy", "is of training images with dataset.held_out: must be test_accuracy");
+  for (const char* key : {"val_accuracy", "val_loss"})
+    if (keys.has(key) && stage.dataset.held_out > 0)
+      keys.mistake(key, "is of training images with dataset.held_out: must be test_accuracy");
 }
 
 void read_expectation(spec::Reader& root, const StageSpec& stage, ExperimentSpec& experiment) {

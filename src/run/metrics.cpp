@@ -32,11 +32,20 @@ std::int64_t total_multiply_accumulates(const engine::Engine& engine) {
   return total;
 }
 
-/// The row with the best number under `key`, the first of equals; nullptr without rows.
-const Json* best_row(const std::vector<Json>& rows, const char* key, bool lowest) {
-  const Json* best = nullptr;
+/// The rows of the last stage that has any, or what was evaluated in a last stage without epochs.
+std::vector<Json> last_stage(const std::vector<Json>& rows, const Json& initial) {
+  if (!initial.is_null()) return {initial};
+  std::vector<Json> last;
   for (const Json& row : rows)
-    if (best == nullptr || (lowest ? row[key] < (*best)[key] : row[key] > (*best)[key])) best = &row;
+    if (row["stage"] == rows.back()["stage"]) last.push_back(row);
+  return last;
+}
+
+/// The row with the best number under `key`, the last of equals; an empty one without rows.
+Json best_row(const std::vector<Json>& rows, const std::string& key, bool lowest) {
+  Json best = Json::object();
+  for (const Json& row : rows)
+    if (best.empty() || (lowest ? row[key] <= best[key] : row[key] >= best[key])) best = row;
   return best;
 }
 
@@ -183,20 +192,21 @@ Json result_section(const std::string& status, const std::vector<Json>& rows, co
     for (const char* kind : {"_loss", "_perplexity", "_accuracy"})
       if (kinds.language_model || std::string_view(kind) != "_perplexity")
         result[split + kind] = last.value(split + kind, Json());
-  const Json* best = best_row(rows, "val_accuracy", false);
-  const auto of = [&last](const Json* row, const std::string& key) {
-    return (row != nullptr ? *row : last).value(key, Json());
-  };
-  result["best_val_accuracy"] = of(best, "val_accuracy");
-  if (kinds.tested)
-    for (const std::string weights : {"", "quantized_"})
-      result[weights + "test_accuracy_at_best_val"] =
-          of(best_row(rows, (weights + "val_accuracy").c_str(), false), weights + "test_accuracy");
-  if (kinds.language_model) {
-    best = best_row(rows, "val_loss", true);
-    result["best_val_perplexity"] = of(best, "val_perplexity");
+  const std::vector<Json> candidates = last_stage(rows, initial);
+  Json best = best_row(candidates, "val_accuracy", false);
+  result["best_val_accuracy"] = best.value("val_accuracy", Json());
+  if (kinds.tested) {
+    const Json quantized = best_row(candidates, "quantized_val_accuracy", false);
+    result["best_quantized_val_accuracy"] = quantized.value("quantized_val_accuracy", Json());
+    result["test_accuracy_at_best_val"] = best.value("test_accuracy", Json());
+    result["quantized_test_accuracy_at_best_val"] = quantized.value("quantized_test_accuracy", Json());
+    result["best_quantized_epoch"] = quantized.value("epoch", 0);
   }
-  result["best_epoch"] = best != nullptr ? (*best)["epoch"] : Json(0);
+  if (kinds.language_model) {
+    best = best_row(candidates, "val_loss", true);
+    result["best_val_perplexity"] = best.value("val_perplexity", Json());
+  }
+  result["best_epoch"] = best.value("epoch", 0);
   result["epochs"] = rows.size();
   return result;
 }
@@ -211,7 +221,8 @@ Json expected_section(const ExperimentSpec& experiment, const Json& result) {
   section["source"] = expect.source;
   section["status"] = expect.status;
   const Json reached = result.value(expect.reached_key(), Json());
-  section["met"] = reached.is_number() && expect.met(reached.get<double>());
+  section["met"] =
+      result.value("status", "") == "done" && reached.is_number() && expect.met(reached.get<double>());
   return section;
 }
 
@@ -290,8 +301,10 @@ std::vector<std::string> result_table(const Json& metrics) {
   if (result.contains("test_accuracy"))
     for (std::string key : {"test_accuracy", "quantized_test_accuracy"}) {
       row(spaced(key), percent(result[key]));
+      const Json epoch = result.value(key == "test_accuracy" ? "best_epoch" : "best_quantized_epoch", Json());
       key += "_at_best_val";
-      row("  at the best val", percent(result[key]));
+      row(epoch.is_null() ? "  at the best val" : fmt::format("  best val, epoch {}", epoch.get<int>()),
+          percent(result[key]));
       if (result.contains(key + "_deviation"))
         row("  standard deviation", percent(result[key + "_deviation"]));
     }
@@ -306,8 +319,9 @@ std::vector<std::string> result_table(const Json& metrics) {
   const Json& expected = metrics["expected"];
   if (expected.is_object())
     row("expected",
-        fmt::format("{}, {} ({})", expected_text(expected), expected["met"].get<bool>() ? "met" : "not met",
-                    expected["source"].get<std::string>()));
+        fmt::format("{}{}, {} ({})", expected_text(expected),
+                    expected.value("weights", "") == "training" ? " with the weights of training" : "",
+                    expected["met"].get<bool>() ? "met" : "not met", expected["source"].get<std::string>()));
   return lines;
 }
 

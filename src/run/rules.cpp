@@ -19,7 +19,8 @@ void check_dataset(spec::Reader keys, const datasets::DatasetSpec& dataset, cons
   const int images = dataset.train_count(entry);
   if (!entry.text && images > 0 && dataset.batch_size > images)
     keys.mistake("batch_size",
-                 fmt::format("is {}, must be at most the {} training images", dataset.batch_size, images));
+                 fmt::format("is {}, must be at most the {} training images{}", dataset.batch_size, images,
+                             dataset.held_out > 0 ? " that are not held out" : ""));
 }
 
 void check_curvature(spec::Reader quantize, const StageSpec& stage) {

@@ -116,8 +116,9 @@ std::vector<std::string> summarized_keys(const ExperimentSpec& experiment) {
       if (key != "best_val_loss" && (language_model || kind != "perplexity")) keys.push_back(std::move(key));
     }
   if (last.dataset.held_out > 0)
-    for (const char* key : {"test_loss", "quantized_test_loss", "test_accuracy", "quantized_test_accuracy",
-                            "test_accuracy_at_best_val", "quantized_test_accuracy_at_best_val"})
+    for (const char* key :
+         {"test_loss", "quantized_test_loss", "test_accuracy", "quantized_test_accuracy",
+          "best_quantized_val_accuracy", "test_accuracy_at_best_val", "quantized_test_accuracy_at_best_val"})
       keys.emplace_back(key);
   return keys;
 }
@@ -312,6 +313,7 @@ int check_specs(const std::vector<std::string>& paths, const std::vector<std::st
       read_experiment(document);
       fmt::print("{}: good\n", path);
     } catch (const Error& error) {
+      if (!overrides.empty()) fmt::print(stderr, "{} with these words:\n", path);
       fmt::print(stderr, "{}\n", error.what());
       good = false;
     }

@@ -38,6 +38,8 @@ PYTHON
 
 @test "so do stages, several workers, averages, and images held out" {
   compare_files dataset.held_out=100
+  compare_files dataset.held_out=100 "quantize.weights={method: prox_quant}"
+  python3 -c 'import json; r = json.load(open("run/metrics.json"))["result"]; assert r["test_loss"] != r["quantized_test_loss"]'
   compare_files workers.count=2 quantize.gradients.method=ef_sign_sgd "train.optimizer={name: sgd, momentum: 0}"
   compare_files train.average_decay=0.9
   cat >> tiny.yaml <<'YAML'

@@ -124,10 +124,12 @@ for one, other in zip(held["epochs"], fewer["epochs"], strict=True):
 assert any(one["val_loss"] != one["test_loss"] for one in held["epochs"])
 result = held["result"]
 for weights in ("", "quantized_"):
-    best = max(held["epochs"], key=lambda row: row[f"{weights}val_accuracy"])
+    best = max(reversed(held["epochs"]), key=lambda row: row[f"{weights}val_accuracy"])
     assert result[f"{weights}test_accuracy_at_best_val"] == best[f"{weights}test_accuracy"]
 assert result["quantized_test_accuracy"] == held["epochs"][-1]["quantized_test_accuracy"]
 PY
+  "$QTRAIN" tiny.yaml dataset.held_out=120 train.epochs=0 --out none --quiet
+  python3 -c 'import json; r = json.load(open("none/metrics.json"))["result"]; assert r["test_accuracy"] == r["test_accuracy_at_best_val"] is not None'
   "$QTRAIN" tiny.yaml dataset.held_out=120 train.epochs=1 'seeds=[1, 2]' --out many --quiet
   grep -q '"quantized_test_accuracy_at_best_val_deviation": [0-9]' many/metrics.json
 }

@@ -45,6 +45,10 @@ load helper
   run "$QTRAIN" check tiny.yaml also.yaml train.epochs=-2
   [ "$status" -eq 2 ]
   [ "$(grep -c "override 'train.epochs=-2': train.epochs: is -2" <<< "$output")" -eq 2 ]
+  [[ "$output" == *"also.yaml with these words:"* ]]
+  cp tiny.yaml a=b.yaml
+  run "$QTRAIN" check a=b.yaml
+  [ "$output" = "a=b.yaml: good" ]
   run "$QTRAIN" check train.epochs=2
   [ "$status" -eq 2 ]
   [[ "$output" == *SPEC* ]]

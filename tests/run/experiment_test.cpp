@@ -211,6 +211,12 @@ TEST_CASE("what is expected: one of accuracy, perplexity and loss, perplexity of
   CHECK(holds(mistakes("expect: {val_perplexity: 92.5}"),
               "t.yaml:1:26: expect.val_perplexity: is of language models, which resnet20 is not"));
   CHECK(holds(mistakes("expect: {val_perplexity: 0.5}"), "expect.val_perplexity: is 0.5"));
+  CHECK(holds(mistakes("dataset: {held_out: 50}\nexpect: {val_loss: 1}"),
+              "expect.val_loss: is of training images"));
+  CHECK(holds(mistakes("dataset: {held_out: 50}\nexpect: {val_perplexity: 2}"), "must be test_accuracy"));
+  CHECK(holds(mistakes("dataset: {batch_size: 8, limit: {train: 20}, held_out: 15}"),
+              "is 8, must be at most the 5 training images that are not held out"));
+  CHECK(holds(mistakes("dataset: {held_out: 50}\nstages:\n- dataset: {held_out: 60}\n"), "changes held_out"));
   CHECK(holds(mistakes("expect: {test_accuracy: 0.5}"), "expect.test_accuracy: needs images held out"));
   CHECK(holds(mistakes("dataset: {held_out: 50}\nexpect: {val_accuracy: 0.5}"),
               "expect.val_accuracy: is of training images with dataset.held_out: must be test_accuracy"));

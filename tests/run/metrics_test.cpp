@@ -83,7 +83,7 @@ TEST_CASE("an epoch's row: perplexities beside losses, of language models alone"
   CHECK(row["float_val_perplexity"].is_null());
 }
 
-TEST_CASE("the result: the last row's numbers, and the best of all rows, the first of equals") {
+TEST_CASE("the result: the last row's numbers, and the best of all rows, the last of equals") {
   const Json images = result_section("done", rows_of(false), nullptr, {});
   CHECK(keys_of(images) ==
         std::vector<std::string>{"status", "train_loss", "train_accuracy", "val_loss", "val_accuracy",
@@ -96,7 +96,7 @@ TEST_CASE("the result: the last row's numbers, and the best of all rows, the fir
   CHECK(text["val_perplexity"] == std::exp(1.5));
   CHECK(text["best_val_perplexity"] == std::exp(1.25));
   CHECK(text["best_val_accuracy"] == 0.5);
-  CHECK(text["best_epoch"] == 2);
+  CHECK(text["best_epoch"] == 3);
   CHECK(text["epochs"] == 4);
 }
 
@@ -104,7 +104,7 @@ TEST_CASE("the result with images held out: test numbers of the last epoch and o
   std::vector<Json> rows;
   for (const double accuracy : {0.5, 0.75, 0.75, 0.25}) {
     train::EpochRecord tested = record(static_cast<int>(rows.size()) + 1, 1, accuracy);
-    tested.quantized_val_accuracy = rows.size() == 2 ? 0.5 : 0.375;
+    tested.quantized_val_accuracy = rows.size() == 1 ? 0.5 : 0.375;
     const double here = 0.1 * static_cast<double>(rows.size());
     tested.test = {.loss = 2, .accuracy = here, .quantized_loss = 3, .quantized_accuracy = 0.5 + here};
     rows.push_back(epoch_row(tested, false));
@@ -113,20 +113,35 @@ TEST_CASE("the result with images held out: test numbers of the last epoch and o
   CHECK(result["test_loss"] == 2);
   CHECK(result["quantized_test_loss"] == 3);
   CHECK(result["test_accuracy"] == rows[3]["test_accuracy"]);
-  CHECK(result["best_epoch"] == 2);
-  CHECK(result["test_accuracy_at_best_val"] == 0.1);
-  CHECK(result["quantized_test_accuracy_at_best_val"] == 0.7);
-  CHECK(expected_section(expecting("test_accuracy", 0.75), result)["met"] == true);
-  ExperimentSpec of_training = expecting("test_accuracy", 0.75);
+  CHECK(result["best_epoch"] == 3);
+  CHECK(result["best_quantized_epoch"] == 2);
+  CHECK(result["best_quantized_val_accuracy"] == 0.5);
+  CHECK(result["test_accuracy_at_best_val"] == 0.2);
+  CHECK(result["quantized_test_accuracy_at_best_val"] == 0.6);
+  CHECK(expected_section(expecting("test_accuracy", 0.65), result)["met"] == true);
+  Json broken = result;
+  broken["status"] = "diverged";
+  CHECK(expected_section(expecting("test_accuracy", 0.65), broken)["met"] == false);
+  ExperimentSpec of_training = expecting("test_accuracy", 0.65);
   CHECK_FALSE(expected_section(of_training, result).contains("weights"));
   of_training.expect->weights = "training";
   CHECK(expected_section(of_training, result)["met"] == false);
   CHECK(expected_section(of_training, result)["weights"] == "training");
   const std::string table = table_of(result, expected_section(expecting("test_accuracy", 0.85), result));
-  for (const char* line : {"  quantized test accuracy   80.00 %\n", "    at the best val         70.00 %\n",
-                           "  test accuracy             30.00 %\n", "    at the best val         10.00 %\n",
+  for (const char* line : {"  quantized test accuracy   80.00 %\n", "    best val, epoch 2       60.00 %\n",
+                           "  test accuracy             30.00 %\n", "    best val, epoch 3       20.00 %\n",
                            "  expected                  85.00 %, not met (Table 1)\n"})
     CHECK_MESSAGE(holds(table, line), line << "not in\n" << table);
+  CHECK(holds(table_of(result, expected_section(of_training, result)),
+              "  expected                  65.00 % with the weights of training, not met (Table 1)\n"));
+
+  rows[3]["stage"] = 2;  // what an earlier stage reached is none of the last one's
+  const Json staged = result_section("done", rows, nullptr, {.tested = true});
+  CHECK(staged["best_val_accuracy"] == 0.25);
+  CHECK(staged["best_epoch"] == 4);
+  CHECK(staged["quantized_test_accuracy_at_best_val"] == 0.8);
+  const Json evaluated = result_section("done", rows, rows[0], {.tested = true});
+  CHECK(evaluated["quantized_test_accuracy_at_best_val"] == 0.5);
   const Json nothing = result_section("diverged", {}, nullptr, {.tested = true});
   for (const char* key : {"test_accuracy", "quantized_test_loss", "quantized_test_accuracy_at_best_val"})
     CHECK_MESSAGE(nothing[key].is_null(), key);
@@ -144,8 +159,8 @@ TEST_CASE("the result without rows: what was evaluated at the start, or nothing"
 
 TEST_CASE("an expected accuracy is met from below, perplexity and loss from above") {
   const auto met = [](const std::string& metric, double expected, double reached) {
-    const Json section =
-        expected_section(expecting(metric, expected), Json{{"quantized_" + metric, reached}});
+    const Json section = expected_section(expecting(metric, expected),
+                                          Json{{"status", "done"}, {"quantized_" + metric, reached}});
     CHECK(section[metric] == expected);
     CHECK(section["tolerance"] == 0.1);
     return section["met"].get<bool>();
