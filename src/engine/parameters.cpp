@@ -55,8 +55,11 @@ void draw(const model::Layer& layer, const Shape& shape, RandomStream& random, s
       for (float& x : w) x = deviation * truncated_normal(random);
       return;
     }
-    case model::Init::uniform: {
-      const auto bound = static_cast<float>(layer.deviation);
+    case model::Init::uniform:
+    case model::Init::glorot_uniform: {
+      const bool glorot = layer.init == model::Init::glorot_uniform;
+      const double unit = glorot ? std::sqrt(6.0 / (fan_in + window * outputs)) : 1.0;
+      const auto bound = static_cast<float>(layer.deviation * unit);
       for (float& x : w) x = random.uniform(-bound, bound);
       return;
     }
@@ -181,6 +184,10 @@ void Parameters::initialize(std::uint64_t seed) {
     if (slot.kind == Kind::weight) {
       RandomStream random(seed, Purpose::initial_weights, drawn++);
       draw(layer, slot.shape, random, w);
+    }
+    if (slot.kind == Kind::bias && layer.bias_deviation > 0) {
+      RandomStream random(seed, Purpose::initial_weights, drawn - 1, 1);
+      for (float& b : w) b += static_cast<float>(layer.bias_deviation) * random.normal();
     }
     if (slot.method != nullptr)
       slot.method->initialize(w, u);

@@ -29,12 +29,14 @@ enum class Op {
 
 const char* op_name(Op op);  ///< "convolution", "batch norm", ...
 
-/// How a parameter tensor is drawn before training, from RandomStream(seed, initial_weights, tensor index).
+/// How a weight tensor is drawn before training, from RandomStream(seed, initial_weights, tensor index); the
+/// bias behind it from that of the same index and b = 1.
 enum class Init {
   he_normal_fan_out,  ///< N(0, sqrt(2 / fan_out))
   uniform_fan_in,     ///< U(+-1 / sqrt(fan_in)), PyTorch's default
   truncated_normal,   ///< N(0, deviation), drawn anew until it is within two deviations
   uniform,            ///< U(+-deviation)
+  glorot_uniform,     ///< U(+-deviation sqrt(6 / (fan_in + fan_out)))
 };
 
 /// n_c = bias + alpha * sum of x_j^2 over the channels |j - c| <= radius of the same pixel: TensorFlow's
@@ -60,8 +62,9 @@ struct Layer {
   bool affine = true;                   ///< batch_norm: learned gamma and beta
   ResponseNorm response_norm = {};      ///< local_response_norm
   Init init = Init::he_normal_fan_out;  ///< of the weights
-  double deviation = 0;                 ///< of Init::truncated_normal and Init::uniform
+  double deviation = 0;                 ///< of Init::truncated_normal, uniform and glorot_uniform
   double initial_bias = 0;              ///< lstm: of the forget gates; the others' is 0
+  double bias_deviation = 0;            ///< biases are initial_bias + N(0, bias_deviation)
   double rate = 0;                      ///< dropout
   bool operator==(const Layer&) const = default;
 };

@@ -10,7 +10,8 @@
 // width is K: 128 on CIFAR-10, 64 on SVHN. The papers minimise the squared hinge loss of the normalized
 // outputs. In the authors' code MP2 stands between a convolution and its batch norm: pool_before_batch_norm,
 // which matters for binary activations, as the maximum of four signs is +1 unless all are -1. How weights are
-// drawn and the epsilon of batch norm are those of the other models, not of the authors' code.
+// drawn (but see model.glorot_gain and uniform_bound) and the epsilon of batch norm are those of the other
+// models, not of the authors' code.
 //
 // On 3x32x32 and 10 classes 14,033,566 parameters with K = 128, 6,406,494 with K = 64. Images need 8x8 pixels
 // or more.

@@ -303,6 +303,34 @@ TEST_CASE("truncated normal: within two deviations, of the right spread; biases 
   for (const float b : engine.used(engine.slots()[3])) CHECK(b == 0.0f);
 }
 
+TEST_CASE(
+    "glorot uniform: up to its bound; biases of the deviation asked for, weights the same beside them") {
+  Net net({3, 8, 8}, 4);
+  net.conv(64, 5, 1, 2, true);
+  net.flatten();
+  net.linear(4);
+  model::Layer& layer = net.graph.layers[1];
+  layer.init = model::Init::glorot_uniform;
+  layer.deviation = 0.5;
+  const auto start_of = [&](std::size_t slot, std::uint64_t seed) {
+    const Engine engine(net.graph, {}, {}, {.seed = seed});
+    const std::span<const float> values = engine.used(engine.slots()[slot]);
+    return std::vector<float>(values.begin(), values.end());
+  };
+  const std::vector<float> weights = start_of(0, 1);
+  const float bound = 0.5f * std::sqrt(6.0f / (75 + 1600));
+  const auto [low, high] = std::ranges::minmax(weights);
+  CHECK((low >= -bound && low < -0.99f * bound));
+  CHECK((high < bound && high > 0.99f * bound));
+  layer.bias_deviation = 0.1;
+  CHECK(start_of(0, 1) == weights);
+  double squares = 0;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed)
+    for (const float b : start_of(1, seed)) squares += static_cast<double>(b) * b;
+  CHECK(std::sqrt(squares / (20 * 64)) == doctest::Approx(0.1).epsilon(0.1));
+  CHECK(start_of(3, 1) == std::vector<float>(4, 0.0f));
+}
+
 TEST_CASE("evaluation uses the running statistics") {
   Net net({3, 6, 6}, 4);
   net.conv(8, 3, 1, 1, true);

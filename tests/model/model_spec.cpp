@@ -36,6 +36,24 @@ TEST_CASE("the resolved section holds every default of the chosen model") {
         R"({"name":"resnet32","init":"","shortcut":"a","batch_norm_affine":true,"width":5})");
 }
 
+TEST_CASE("another start of weights and biases: of every convolution and linear layer, not beside init") {
+  const Graph glorot = read_model("{name: lenet5, glorot_gain: 0.5, bias_deviation: 0.1}", {1, 28, 28});
+  const Graph uniform = read_model("{name: mlp, uniform_bound: 2}", {1, 28, 28});
+  for (const Graph* graph : {&glorot, &uniform})
+    for (const Layer& layer : graph->layers) {
+      const bool weighted = layer.op == Op::convolution || layer.op == Op::linear;
+      CHECK((layer.init == (graph == &glorot ? Init::glorot_uniform : Init::uniform)) == weighted);
+      CHECK(layer.deviation == (!weighted ? 0 : graph == &glorot ? 0.5 : 2));
+      CHECK(layer.bias_deviation == (weighted && graph == &glorot ? 0.1 : 0));
+    }
+  CHECK(contains(mistakes_of("{name: mlp, glorot_gain: 1, uniform_bound: 1}", {1, 28, 28}),
+                 "uniform_bound: stands beside glorot_gain"));
+  CHECK(contains(mistakes_of("{name: mlp, init: a.safetensors, bias_deviation: 1}", {1, 28, 28}),
+                 "bias_deviation: says how weights are drawn, but they come from init"));
+  CHECK(contains(mistakes_of("{name: mlp, glorot_gain: 0}", {1, 28, 28}), "glorot_gain: is 0"));
+  CHECK(contains(mistakes_of("{name: lstm, glorot_gain: 1}", {35}), "glorot_gain: unknown key"));
+}
+
 TEST_CASE("init names the file to start from") {
   spec::Document document = spec::Document::parse("{name: mlp, init: warm.safetensors}", "test.yaml");
   ModelSpec model;
