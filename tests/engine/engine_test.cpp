@@ -32,6 +32,17 @@ Net one_block_net() {
   return net;
 }
 
+/// Layer 1 is a convolution of 64 5x5 filters on 3 channels, layer 3 linear.
+Net net_that_starts_by(model::Init init, double deviation) {
+  Net net({3, 8, 8}, 4);
+  net.conv(64, 5, 1, 2, true);
+  net.flatten();
+  net.linear(4);
+  net.graph.layers[1].init = init;
+  net.graph.layers[1].deviation = deviation;
+  return net;
+}
+
 }  // namespace
 
 TEST_CASE("results do not depend on the number of threads") {
@@ -283,13 +294,8 @@ TEST_CASE("a max pool padded at the end sees the first pixels unpadded, the last
 }
 
 TEST_CASE("truncated normal: within two deviations, of the right spread; biases start where they should") {
-  Net net({3, 8, 8}, 4);
-  net.conv(64, 5, 1, 2, true);
-  net.flatten();
-  net.linear(4);
+  Net net = net_that_starts_by(model::Init::truncated_normal, 0.05);
   model::Layer& layer = net.graph.layers[1];
-  layer.init = model::Init::truncated_normal;
-  layer.deviation = 0.05;
   layer.initial_bias = 0.1;
   Engine engine(net.graph, {}, {}, {});
   double squares = 0;
@@ -305,13 +311,8 @@ TEST_CASE("truncated normal: within two deviations, of the right spread; biases 
 
 TEST_CASE(
     "glorot uniform: up to its bound; biases of the deviation asked for, weights the same beside them") {
-  Net net({3, 8, 8}, 4);
-  net.conv(64, 5, 1, 2, true);
-  net.flatten();
-  net.linear(4);
+  Net net = net_that_starts_by(model::Init::glorot_uniform, 0.5);
   model::Layer& layer = net.graph.layers[1];
-  layer.init = model::Init::glorot_uniform;
-  layer.deviation = 0.5;
   const auto start_of = [&](std::size_t slot, std::uint64_t seed) {
     const Engine engine(net.graph, {}, {}, {.seed = seed});
     const std::span<const float> values = engine.used(engine.slots()[slot]);
