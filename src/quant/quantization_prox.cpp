@@ -41,8 +41,8 @@ void ProxOptions::read(spec::Reader& keys) {
   check(keys);
 }
 
-/// A key without meaning may have its default, as in a resolved spec, but no other value; bits, which would be
-/// taken at their word, none.
+/// A key without meaning may have its default, as in a resolved spec, but no other value; bits, which would
+/// be taken at their word, none.
 void ProxOptions::check(spec::Reader& keys) const {
   const ProxOptions usual;
   const bool binary = levels == "binary";

@@ -37,8 +37,8 @@ struct RowKinds {
 
 /// `.result` from `initial` (the evaluation of a last stage without epochs) if not null, else from the last
 /// row. `status` is "done" or "diverged". `best_epoch`, of the last stage, has the highest val_accuracy, of a
-/// language model the lowest val_perplexity, the last of equals. Test numbers at the best val are of the epoch
-/// whose validation was best with the same weights, exactly quantized ones or those of training.
+/// language model the lowest val_perplexity, the last of equals. Test numbers at the best val are of the
+/// epoch whose validation was best with the same weights, exactly quantized ones or those of training.
 Json result_section(const std::string& status, const std::vector<Json>& rows, const Json& initial,
                     const RowKinds& kinds);
 
