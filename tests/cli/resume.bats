@@ -24,6 +24,12 @@ compare_killed() {
   compare_killed tiny.yaml train.epochs=8 dataset.limit.train=3200
 }
 
+@test "kill -9 at random moments with images held out, whose losses the schedule goes by, then --resume" {
+  compare_killed tiny.yaml train.epochs=8 dataset.limit.train=3200 dataset.held_out=400 train.schedule.name=plateau \
+    "quantize.weights={method: prox_quant}"
+  grep -q '"quantized_test_accuracy_at_best_val": 0' killed/metrics.json
+}
+
 @test "kill -9 at random moments of a run of three stages, then --resume" {
   cat >> tiny.yaml <<'YAML'
 stages:
