@@ -136,8 +136,7 @@ void DatasetSpec::read(spec::Reader reader) {
   text ? read_text_keys(reader, *entry, *this) : read_image_keys(reader, entry, *this);
   read_limit(reader.group("limit", "take only the first images or tokens of a split"), entry, *this, limit);
   read_stand_in(reader, entry, if_missing);
-  if (!text) read_held_out(reader, entry, *this);
-  if (text) check_lengths(reader, *entry, find(if_missing), *this);
+  text ? check_lengths(reader, *entry, find(if_missing), *this) : read_held_out(reader, entry, *this);
   reader.finish();
 }
 

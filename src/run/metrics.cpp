@@ -287,13 +287,14 @@ std::vector<std::string> result_table(const Json& metrics) {
   row("epochs", result["epochs"].dump());
   if (result.contains("seeds")) row("seeds", result["seeds"].dump());
   if (result.value("diverged_seeds", 0) > 0) row("  diverged", result["diverged_seeds"].dump());
+  const auto deviation_of = [&](const std::string& key, std::string (*text)(const Json&)) {
+    if (result.contains(key + "_deviation")) row("  standard deviation", text(result[key + "_deviation"]));
+  };
   const auto rows_of = [&](const std::string& kind, std::string (*text)(const Json&)) {
     for (const std::string_view split : {"train", "val", "quantized_val", "best_val"}) {
       const std::string key = fmt::format("{}_{}", split, kind);
       row(spaced(key), text(result[key]));
-      const bool deviates = split.ends_with("val") && split != "best_val";
-      if (deviates && result.contains(key + "_deviation"))
-        row("  standard deviation", text(result[key + "_deviation"]));
+      if (split.ends_with("val") && split != "best_val") deviation_of(key, text);
     }
   };
   if (result.contains("val_perplexity")) rows_of("perplexity", two_decimals);
@@ -305,8 +306,7 @@ std::vector<std::string> result_table(const Json& metrics) {
       key += "_at_best_val";
       row(epoch.is_null() ? "  at the best val" : fmt::format("  best val, epoch {}", epoch.get<int>()),
           percent(result[key]));
-      if (result.contains(key + "_deviation"))
-        row("  standard deviation", percent(result[key + "_deviation"]));
+      deviation_of(key, percent);
     }
   if (metrics.contains("communication"))
     for (const char* direction : {"sent", "received"}) {
