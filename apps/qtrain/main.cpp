@@ -6,7 +6,9 @@
 #include <exception>
 #include <filesystem>
 #include <new>
+#include <string>
 #include <system_error>
+#include <vector>
 
 #include "base/error.hpp"
 #include "commands.hpp"
@@ -69,7 +71,9 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& wanted) {
     return printed(app.exit(wanted));
   } catch (const CLI::ParseError& mistake) {
-    fmt::print(stderr, "{}; `qtrain --help` tells how it is used\n", mistake.what());
+    const std::vector<CLI::App*> verbs = app.get_subcommands();
+    const std::string verb = verbs.empty() ? "" : verbs.front()->get_name() + " ";
+    fmt::print(stderr, "{}; `qtrain {}--help` tells how it is used\n", mistake.what(), verb);
     return static_cast<int>(ExitCode::usage);
   }
   if (!action) {

@@ -37,6 +37,14 @@ constexpr SteEntry kStes[] = {
 #undef STE
 };
 
+/// Keys beside `none` mean nothing; they may have their defaults, as in a resolved spec.
+void refuse_beside_none(spec::Reader& keys, const ActivationSpec& spec) {
+  const ActivationSpec usual;
+  constexpr const char* kSentence = "is {}, but no activation is quantized: must be left out";
+  if (spec.bits != usual.bits) keys.mistake("bits", fmt::format(kSentence, spec.bits));
+  if (spec.ste != usual.ste) keys.mistake("ste", fmt::format(kSentence, spec.ste));
+}
+
 }  // namespace
 
 std::span<const ActivationEntry> activation_quantizers() { return kQuantizers; }
@@ -45,6 +53,7 @@ std::span<const SteEntry> stes() { return kStes; }
 void ActivationSpec::read(spec::Reader keys) {
   const ActivationEntry* entry = pick(keys, "quantizer", quantizer, activation_quantizers(),
                                       "how activations are quantized; none: plain ReLU", {"none"});
+  if (entry == nullptr) keys.drop_left_over({"bits", "ste"});
   const int most_bits = entry != nullptr ? entry->most_bits : 8;
   bits = std::min(bits, most_bits);
   keys.field("bits", bits, spec::between(1, most_bits), "bits of an activation");
@@ -52,6 +61,7 @@ void ActivationSpec::read(spec::Reader keys) {
   const SteEntry* surrogate = pick(keys, "ste", ste, stes(), "derivative used in place of the quantizer's");
   make = nullptr;
   make_ste = nullptr;
+  if (entry == nullptr && !keys.names_unknown()) refuse_beside_none(keys, *this);
   if (entry != nullptr && surrogate != nullptr) {
     const std::string refusal = entry->refuses(ste);
     if (!refusal.empty()) keys.mistake("ste", fmt::format("is {}, but {}", ste, refusal));

@@ -98,7 +98,8 @@ struct SteEntry {
 std::span<const ActivationEntry> activation_quantizers();  ///< without `none`
 std::span<const SteEntry> stes();
 
-/// Reads `quantize.activations`: quantizer (`none`: plain ReLU), bits, ste, and the quantizer's own keys.
+/// Reads `quantize.activations`: quantizer (`none`: plain ReLU, without the others), bits, ste, and the
+/// quantizer's own keys.
 struct ActivationSpec {
   std::string quantizer = "none";
   int bits = 4;

@@ -25,6 +25,14 @@ constexpr GradientEntry kMethods[] = {
 #undef GRADIENT
 };
 
+/// Keys beside `none` mean nothing, but for `decay`; they may have their defaults, as in a resolved spec.
+void refuse_beside_none(spec::Reader& keys, const GradientSpec& spec) {
+  constexpr const char* kSentence = "is {}, but no gradient is quantized: must be {}";
+  if (spec.clip > 0) keys.mistake("clip", fmt::format(kSentence, spec.clip, 0));
+  if (spec.biases) keys.mistake("biases", fmt::format(kSentence, true, false));
+  if (spec.smallest > 1) keys.mistake("smallest", fmt::format(kSentence, spec.smallest, 1));
+}
+
 }  // namespace
 
 std::span<const GradientEntry> gradient_methods() { return kMethods; }
@@ -36,6 +44,7 @@ void GradientQuantizer::combine(std::span<float> sum, float weight) const {
 void GradientSpec::read(spec::Reader keys) {
   const GradientEntry* entry = pick(keys, "method", method, gradient_methods(),
                                     "how gradients are quantized before the optimizer's step", {"none"});
+  if (entry == nullptr) keys.drop_left_over({"clip", "biases", "smallest"});
   keys.field("clip", clip, spec::non_negative,
              "gradients cut to this many standard deviations of their tensor first; 0: not at all");
   keys.field("biases", biases, "quantize gradients of biases too; those of batch norm stay floats");
@@ -45,7 +54,7 @@ void GradientSpec::read(spec::Reader keys) {
       "workers add weight decay, of the weights in use, before they quantize; else it is the optimizer's");
   make = {};
   if (entry != nullptr) make = entry->read(keys);
-  if (entry == nullptr && clip > 0) keys.mistake("clip", "is given, but no gradient is quantized: must be 0");
+  if (entry == nullptr && !keys.names_unknown()) refuse_beside_none(keys, *this);
   if (make.propagated && (clip > 0 || biases || smallest > 1))
     keys.mistake("method", fmt::format("is {}, which quantizes gradients of activations: clip, biases and "
                                        "smallest must be left out",

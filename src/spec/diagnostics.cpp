@@ -20,6 +20,13 @@ std::string without_control_characters(std::string line) {
   return line;
 }
 
+std::string line_of(const Location& where, std::string_view path, std::string_view sentence) {
+  const std::string place = where.line == 0 ? fmt::format("override '{}'", where.source)
+                                            : fmt::format("{}:{}:{}", where.source, where.line, where.column);
+  const std::string_view colon = path.empty() ? "" : ": ";
+  return without_control_characters(fmt::format("{}: {}{}{}", place, path, colon, sentence));
+}
+
 /// Lower case, `-` as `_`: differences that a suggestion need not count.
 std::string folded(std::string_view word) {
   std::string result(word);
@@ -53,13 +60,15 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 void Diagnostics::add(const Location& where, std::string_view path, std::string_view sentence) {
-  const std::string place = where.line == 0 ? fmt::format("override '{}'", where.source)
-                                            : fmt::format("{}:{}:{}", where.source, where.line, where.column);
-  const std::string_view colon = path.empty() ? "" : ": ";
-  std::string line = without_control_characters(fmt::format("{}: {}{}{}", place, path, colon, sentence));
+  std::string line = line_of(where, path, sentence);
   const bool known =
       std::any_of(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.line == line; });
   if (!known) entries_.push_back({where, std::move(line)});
+}
+
+void Diagnostics::warn(const Location& where, std::string_view path, std::string_view sentence) {
+  std::string line = line_of(where, path, sentence);
+  if (std::count(warnings_.begin(), warnings_.end(), line) == 0) warnings_.push_back(std::move(line));
 }
 
 std::string Diagnostics::text() const {

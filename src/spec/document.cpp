@@ -60,10 +60,11 @@ Document Document::parse(std::string_view text, std::string source,
   Diagnostics& diagnostics = *document.state_->recording.diagnostics;
   const Location start{std::move(source), 1, 1};
   Value& root = document.state_->root;
-  parse_yaml(text, start, "", diagnostics, root);
-  if (root.kind == Value::Kind::list || root.kind == Value::Kind::scalar)
-    diagnostics.add(root.where, "", mapping_mistake(root));
+  const bool whole = parse_yaml(text, start, "", diagnostics, root);
   if (root.kind != Value::Kind::mapping) {
+    const bool empty = root.kind == Value::Kind::empty;
+    if (!empty) diagnostics.add(root.where, "", mapping_mistake(root));
+    if (empty && whole) diagnostics.add(start, "", "is empty, must be a mapping");
     root = Value{};
     root.kind = Value::Kind::mapping;
     root.where = start;
@@ -119,16 +120,23 @@ void Document::report_replaced(std::string_view list) const {
   for (std::size_t i = 0; i < size; ++i) merges.push_back(merged(list, i));
   for (const Override& word : state_->overrides) {
     if (word.path.front() == list) continue;
-    std::vector<std::string> places;
+    const std::string path = fmt::format("{}", fmt::join(word.path, "."));
+    std::vector<std::string> places, own;  // where it does not reach, and where there is another value
     for (std::size_t i = 0; i < merges.size(); ++i) {
       const Value* value = value_at(merges[i].state_->root, word.path);
-      if (value == nullptr || !is_laid(*value))
-        places.push_back(fmt::format("{}.{}.{}", list, i, fmt::join(word.path, ".")));
+      if (value != nullptr && is_laid(*value)) continue;
+      places.push_back(fmt::format("{}.{}.{}", list, i, path));
+      if (value != nullptr) own.push_back(places.back());
     }
+    Diagnostics& diagnostics = *state_->recording.diagnostics;
     if (!places.empty() && places.size() == merges.size())
-      state_->recording.diagnostics->add(
-          word.where, fmt::format("{}", fmt::join(word.path, ".")),
-          fmt::format("is replaced by each of {}: set {}", list, fmt::join(places, ", ")));
+      diagnostics.add(word.where, path,
+                      fmt::format("is replaced by each of {}: set {}", list, fmt::join(places, ", ")));
+    else if (!own.empty())
+      diagnostics.warn(
+          word.where, path,
+          fmt::format("does not reach all of {}, as some set their own: where it should, set {} too", list,
+                      fmt::join(own, ", ")));
   }
 }
 

@@ -29,7 +29,12 @@ struct Reader::Node {
   std::string doc_path;  ///< as `path`, with N in place of list indices
   nlohmann::ordered_json::json_pointer at;
   std::vector<std::string> known;
-  bool names_unknown = false;  ///< what its keys belong to is not known: they are not reported
+  std::string named;                 ///< " with method bwn": what its keys belong to; "" if they name nothing
+  bool names_unknown = false;        ///< what its keys belong to is not known: they are not reported
+  std::vector<std::string> dropped;  ///< keys that count as not given where they are left over
+
+  /// What a field reads under `name`; null if there is nothing.
+  const Entry* given(std::string_view name) const;
 
   /// False after reporting a mistake.
   template <class T>

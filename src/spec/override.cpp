@@ -32,9 +32,15 @@ std::optional<std::size_t> item_index(const Value& list, const std::string& part
   return index;
 }
 
+bool is_index(const std::string& part) { return part.find_first_not_of("0123456789") == std::string::npos; }
+
 /// The value under `key` of `node`, made if missing; null, with the sentence in `complaint`, if there can be
 /// none.
 Value* step_into(Value& node, const std::string& key, const Location& where, std::string& complaint) {
+  if (node.kind == Value::Kind::empty && is_index(key)) {
+    complaint = fmt::format("has no item '{}', the spec gives no list there: set the whole list", key);
+    return nullptr;
+  }
   if (node.kind == Value::Kind::empty) {
     node.kind = Value::Kind::mapping;
     node.where = where;
@@ -128,7 +134,9 @@ std::optional<Override> lay_override(Value& root, const std::string& word, Diagn
   }
   Value value;
   const bool good = parse_yaml(std::string_view(word).substr(equals + 1), where, path, diagnostics, value);
-  if (!good || !put(root, parts, value, where, diagnostics)) return std::nullopt;
+  Value laid = root;  // a word that cannot be laid leaves nothing
+  if (!good || !put(laid, parts, value, where, diagnostics)) return std::nullopt;
+  root = std::move(laid);
   return Override{where, parts};
 }
 

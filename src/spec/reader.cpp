@@ -52,12 +52,18 @@ std::string mapping_list_mistake(const Value& value) {
   return fmt::format("is {}, must be a list of mappings", describe(value));
 }
 
+const Entry* Reader::Node::given(std::string_view name) const {
+  const Entry* entry = mapping->find(name);
+  const bool left_over = entry != nullptr && entry->left_over;
+  return left_over && std::find(dropped.begin(), dropped.end(), name) != dropped.end() ? nullptr : entry;
+}
+
 template <class T>
 bool Reader::Node::read(std::string_view name, T& value, const Rule<T>& rule, std::string_view sentence) {
   const bool has_default = rule.allows(value);
   document(name, without_article(rule.one), has_default ? as_yaml(Json(value)) : "", sentence);
   std::string complaint;
-  if (const Entry* entry = mapping->find(name)) {
+  if (const Entry* entry = given(name)) {
     complaint = rule.read(entry->value, value);
     if (!complaint.empty()) report(entry->value, name, complaint);
   }
@@ -92,9 +98,9 @@ void Reader::Node::read_list(std::string_view name, std::vector<T>& values, cons
   const auto allowed = [&] { return std::all_of(values.begin(), values.end(), each.allows); };
   const Json by_default(values);
   document(name, "list of " + each.many, allowed() ? as_yaml(by_default) : "", sentence);
-  if (const Entry* entry = mapping->find(name)) {
-    std::vector<T> given;
-    if (read_items(entry->value, join_path(path, name), each, given)) values = std::move(given);
+  if (const Entry* entry = given(name)) {
+    std::vector<T> items;
+    if (read_items(entry->value, join_path(path, name), each, items)) values = std::move(items);
   }
   if (allowed()) record(name, values);
 }
@@ -170,7 +176,9 @@ void Reader::field(std::string_view name, std::vector<std::string>& value, std::
 void Reader::choice(std::string_view name, std::string& value, const std::vector<std::string>& words,
                     std::string_view sentence) {
   const bool known = node_->read(name, value, word_rule(words), sentence);
-  if (is_naming(name) && !known) node_->names_unknown = true;
+  if (!is_naming(name)) return;
+  node_->names_unknown = node_->names_unknown || !known;
+  node_->named = fmt::format(" with {} {}", name, value);
 }
 void Reader::choices(std::string_view name, std::vector<std::string>& value,
                      const std::vector<std::string>& words, std::string_view sentence) {
@@ -212,6 +220,12 @@ bool Reader::has(std::string_view name) const {
   return entry != nullptr && !entry->left_over;
 }
 
+bool Reader::names_unknown() const { return node_->names_unknown; }
+
+void Reader::drop_left_over(std::initializer_list<std::string_view> names) {
+  node_->dropped.insert(node_->dropped.end(), names.begin(), names.end());
+}
+
 const std::string& Reader::path() const { return node_->path; }
 
 void Reader::mistake(std::string_view name, std::string_view sentence) {
@@ -229,7 +243,8 @@ void Reader::finish() {
   for (const Entry& entry : node_->mapping->entries) {
     if (entry.left_over || std::find(known.begin(), known.end(), entry.key) != known.end()) continue;
     const std::string meant = nearest(entry.key, known);
-    std::string sentence = fmt::format("unknown key, known keys are {}", fmt::join(known, ", "));
+    std::string sentence =
+        fmt::format("unknown key, known keys{} are {}", node_->named, fmt::join(known, ", "));
     if (!meant.empty()) sentence = fmt::format("unknown key, did you mean '{}'?", meant);
     if (known.empty()) sentence = "unknown key, no key is known here";
     node_->recording->diagnostics->add(entry.where, join_path(node_->path, entry.key), sentence);

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -73,7 +74,11 @@ class Reader {
 
   bool has(
       std::string_view name) const;  ///< the key was given (file or override), see parse for what is left
-  const std::string& path() const;   ///< dotted path of this mapping, "" for the root
+  /// Whether a `method`, `name` or `quantizer` read here was a choice of none of its words.
+  bool names_unknown() const;
+  /// Fields of these names then count as not given where a word has left them of another, see parse.
+  void drop_left_over(std::initializer_list<std::string_view> names);
+  const std::string& path() const;  ///< dotted path of this mapping, "" for the root
   /// A mistake found by a cross-field rule, located at key `name` if given, else at this mapping.
   void mistake(std::string_view name, std::string_view sentence);
   /// Key will be accepted but not recorded (used for a key that another reader of the same mapping reads).
@@ -95,11 +100,11 @@ class Document {
  public:
   /// `text` is YAML (or JSON, a subset), `source` its name for messages. `overrides` are `a.b.c=value` words,
   /// the value in YAML flow syntax, which replaces what stood there; `a.0.b=..` indexes lists; missing
-  /// mappings on the way are made; a later word wins. A word that names another `method`, `name` or
-  /// `quantizer` in a mapping below the root leaves keys of the text there that belong to the one before:
-  /// they are no mistake where they are unknown. Of a text with the keys `schema` and `spec`, a file of
-  /// metrics, the latter's mapping is read. Syntax errors, repeated keys and malformed overrides become
-  /// diagnostics; reading then goes on as far as it can.
+  /// mappings on the way are made, lists are not; a later word wins. A word that names another `method`,
+  /// `name` or `quantizer` in a mapping below the root leaves keys of the text there that belong to the one
+  /// before: they are no mistake where they are unknown. Of a text with the keys `schema` and `spec`, a file
+  /// of metrics, the latter's mapping is read. Syntax errors, repeated keys, a text without a mapping and
+  /// malformed overrides become diagnostics; reading then goes on as far as it can.
   static Document parse(std::string_view text, std::string source,
                         const std::vector<std::string>& overrides = {});
   /// Reads the file, or for `-` the standard input, named <stdin>; an Error (usage) says so if it cannot be
@@ -118,7 +123,8 @@ class Document {
   /// other keys belong to what it named. Mistakes go to this document's Diagnostics, so that those of all
   /// stages are reported at once.
   Document merged(std::string_view list, std::size_t index) const;
-  /// Reports each override of which `merged` has nothing for any element of the list.
+  /// Reports each override of which `merged` has nothing for any element of the list, and warns of one that
+  /// some elements replace by a value of their own.
   void report_replaced(std::string_view list) const;
   /// 0 when absent; anything but a list is a mistake, and counts 0 too.
   std::size_t list_size(std::string_view list) const;

@@ -90,7 +90,14 @@ std::string read_truth(const Value& value, bool& out) {
   return "";
 }
 
+/// A word `path=`, whose value is empty and not the empty string.
+bool is_bare_word(const Value& value) {
+  return value.kind == Value::Kind::empty && value.where.line == 0 && value.where.source.ends_with('=');
+}
+
 std::string read_text(const Value& value, std::string& out) {
+  if (is_bare_word(value))
+    return mistake(value, "", fmt::format("a string, an empty one as {}'\"\"'", value.where.source));
   if (value.kind != Value::Kind::scalar) return mistake(value, "", "a string");
   out = value.text;
   return "";

@@ -30,6 +30,17 @@ TEST_CASE("diagnostics: a mistake found twice is told once, and on one line") {
   CHECK(diagnostics.text() == "f.yaml:1:1: a?b: is?bad");
 }
 
+TEST_CASE("diagnostics: warnings are no mistakes, and each is told once") {
+  Diagnostics diagnostics;
+  for (int i = 0; i < 2; ++i) diagnostics.warn({"a=1", 0, 0}, "a", "may\nbe meant");
+  diagnostics.warn({"f.yaml", 2, 1}, "b", "may not");
+  CHECK(diagnostics.warnings() ==
+        std::vector<std::string>{"override 'a=1': a: may?be meant", "f.yaml:2:1: b: may not"});
+  CHECK(diagnostics.empty());
+  CHECK(diagnostics.text() == "");
+  CHECK_NOTHROW(diagnostics.throw_if_any());
+}
+
 TEST_CASE("diagnostics: of very many the first are told, and how many more there are") {
   Diagnostics diagnostics;
   const auto add = [&](int line) { diagnostics.add({"f.yaml", line, 1}, "a", "is bad"); };

@@ -10,8 +10,8 @@
 
 namespace qtrain::spec {
 
-TEST_CASE("document: an empty one gives every default, resolved in order of reading") {
-  for (const char* text : {"", "# nothing\n", "---\n", "{}", "~"}) {
+TEST_CASE("document: an empty mapping gives every default, resolved in order of reading") {
+  for (const char* text : {"{}", "# nothing\n{}\n", "---\n{}"}) {
     const Outcome outcome = read_sample(text);
     CHECK_MESSAGE(outcome.mistakes == "", text);
     CHECK(
@@ -19,6 +19,13 @@ TEST_CASE("document: an empty one gives every default, resolved in order of read
         R"({"name":"unnamed","seed":1,"samples":50000,"notes":[],"train":{"flip":true,"rate":0.1,"momentum":0.9,)"
         R"("milestones":[80,140],"factors":[0.1]},"weights":{"method":"none","bits":4,"lambda":0.0001,)"
         R"("skip":["first","last"]}})");
+  }
+}
+
+TEST_CASE("document: a text that holds nothing is a mistake, whatever the words") {
+  for (const char* text : {"", "\n\n", "# nothing\n", "---\n", "\n~", "null"}) {
+    CHECK_MESSAGE(mistakes_of(text) == "bad.yaml:1:1: is empty, must be a mapping", text);
+    CHECK_MESSAGE(mistakes_of(text, {"seed=2"}) == "bad.yaml:1:1: is empty, must be a mapping", text);
   }
 }
 
@@ -97,7 +104,8 @@ TEST_CASE("override: with another method, the text's keys of the one before are 
   CHECK(mistakes_of("weights: {step: 2}", {"weights.method=none"}) == "");  // keys of the default
   CHECK(mistakes_of(text, {"weights.method=prox_quant"}) != "");
   CHECK(mistakes_of(text, {"weights.method=none", "weights.rate=1"}) ==
-        "override 'weights.rate=1': weights.rate: unknown key, known keys are method, bits, lambda, skip");
+        "override 'weights.rate=1': weights.rate: unknown key, known keys with method none are method, bits, "
+        "lambda, skip");
   CHECK(mistakes_of(text, {"weights.rate=1", "weights.method=none"}) != "");
   CHECK(mistakes_of("weights: {bits: x}", {"weights.method=none"}) != "");
   CHECK(mistakes_of("sed: 3", {"name=b"}) == "bad.yaml:1:1: sed: unknown key, did you mean 'seed'?");
@@ -138,32 +146,71 @@ TEST_CASE("override: what every stage replaces is a mistake that says where to s
   CHECK(reported("[]\n", {"train.rate=4"}) == "");
 }
 
+TEST_CASE("override: what some stages replace by their own is warned of") {
+  const auto warnings = [](const std::string& stages, const std::vector<std::string>& words) {
+    Document document = Document::parse("weights: {method: prox_quant}\nstages: " + stages, "s.yaml", words);
+    document.report_replaced("stages");
+    CHECK(document.diagnostics().empty());
+    return document.diagnostics().warnings();
+  };
+  const std::string own = "[{train: {rate: 1}}, {}, {train: {rate: 2, flip: true}}]\n";
+  CHECK(warnings(own, {"train.rate=4"}) ==
+        std::vector<std::string>{"override 'train.rate=4': train.rate: does not reach all of stages, as some "
+                                 "set their own: where it should, set stages.0.train.rate, "
+                                 "stages.2.train.rate too"});
+  CHECK(warnings(own, {"train.rate=4", "stages.0.train.rate=4", "stages.2.train.rate=4"}).empty());
+  CHECK(warnings(own, {"train.milestones=[4]", "seed=3"}).empty());
+  CHECK(warnings("[{}, {}]\n", {"train.rate=4"}).empty());
+  // Another method has no such key, or a default of its own.
+  CHECK(warnings("[{weights: {method: none}}, {}]\n", {"weights.bits=3"}).empty());
+  CHECK(warnings("[{weights: {method: none}}, {}]\n", {"weights.method=binary_connect"}).size() == 1);
+}
+
 TEST_CASE("override: every mistake has its sentence") {
-  CHECK(mistakes_of("", {"weights.bits=12"}) ==
+  CHECK(mistakes_of("{}", {"weights.bits=12"}) ==
         "override 'weights.bits=12': weights.bits: is 12, must be an integer in [1, 8]");
   CHECK(mistakes_of("weights: {bits: 1}", {"weights.lamda=1"}) ==
         "override 'weights.lamda=1': weights.lamda: unknown key, did you mean 'lambda'?");
-  CHECK(mistakes_of("", {"weigths.bits=1"}) ==
+  CHECK(mistakes_of("{}", {"weigths.bits=1"}) ==
         "override 'weigths.bits=1': weigths: unknown key, did you mean 'weights'?");
-  CHECK(mistakes_of("", {"weights.bits="}) ==
+  CHECK(mistakes_of("{}", {"weights.bits="}) ==
         "override 'weights.bits=': weights.bits: is empty, must be an integer in [1, 8]");
-  CHECK(mistakes_of("", {"weights={bits: 1, bits: 2}"}) ==
+  CHECK(mistakes_of("{}", {"weights={bits: 1, bits: 2}"}) ==
         "override 'weights={bits: 1, bits: 2}': weights.bits: given twice");
-  CHECK(mistakes_of("", {"train={rate: 1"})
+  CHECK(mistakes_of("{}", {"train={rate: 1"})
             .starts_with("override 'train={rate: 1': train: is not valid YAML ("));
-  CHECK(mistakes_of("", {"name=a: b"}) == "override 'name=a: b': name: is a mapping, must be a string");
+  CHECK(mistakes_of("{}", {"name=a: b"}) == "override 'name=a: b': name: is a mapping, must be a string");
   CHECK(mistakes_of("name: foo", {"name.x=3"}) ==
         "override 'name.x=3': name: is 'foo', must be a mapping to hold 'x'");
   for (const char* word : {"bits", "=3", "a..b=3", ".a=3", "a.=3", ""})
-    CHECK(mistakes_of("", {word}) ==
+    CHECK(mistakes_of("{}", {word}) ==
           "override '" + std::string(word) + "': is malformed, must be path=value, such as train.epochs=1");
-  CHECK(mistakes_of("", {"seed=\xff"}) == "override 'seed=?': is not UTF-8 text, must be path=value");
-  CHECK(mistakes_of("", {"train.milestones=[1]", "train.milestones.1=3"}) ==
+  CHECK(mistakes_of("{}", {"seed=\xff"}) == "override 'seed=?': is not UTF-8 text, must be path=value");
+  CHECK(mistakes_of("{}", {"train.milestones=[1]", "train.milestones.1=3"}) ==
         "override 'train.milestones.1=3': train.milestones: has no item '1', it is a list of 1, counted from "
         "0");
   CHECK(mistakes_of("train: {milestones: [1]}", {"train.milestones.-1=3"}) ==
         "override 'train.milestones.-1=3': train.milestones: has no item '-1', it is a list of 1, counted "
         "from 0");
+}
+
+TEST_CASE("override: an item of a list that the spec does not give has its sentence, and leaves nothing") {
+  const std::string sentence = ": has no item '0', the spec gives no list there: set the whole list";
+  CHECK(mistakes_of("{}", {"notes.0=a"}) == "override 'notes.0=a': notes" + sentence);
+  CHECK(mistakes_of("{}", {"stages.0.train.rate=1"}) ==
+        "override 'stages.0.train.rate=1': stages" + sentence);
+  const Outcome outcome = read_sample("{}", {"weights.bits=3", "weights.skip.0=last"});
+  CHECK(outcome.mistakes == "override 'weights.skip.0=last': weights.skip" + sentence);
+  CHECK(outcome.sample.bits == 3);
+  CHECK(outcome.sample.skip == std::vector<std::string>{"first", "last"});
+  CHECK(read_sample("{}", {"notes=[a, b]", "notes.0=c"}).sample.notes == std::vector<std::string>{"c", "b"});
+}
+
+TEST_CASE("override: a word without a value is no empty string, and says how one is written") {
+  CHECK(mistakes_of("{}", {"name="}) ==
+        "override 'name=': name: is empty, must be a string, an empty one as name='\"\"'");
+  CHECK(mistakes_of("{}", {"name=~"}) == "override 'name=~': name: is empty, must be a string");
+  CHECK(read_sample("{}", {"name=\"\""}).sample.name == "");
 }
 
 TEST_CASE("override: what it replaces is no mistake any more, and file mistakes come first") {

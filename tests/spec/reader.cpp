@@ -96,6 +96,43 @@ TEST_CASE("reader: keys beside a method that there is not may be its own, and ar
   CHECK(mistakes_of("weights: {method: none, step: 1}\n") != "");
 }
 
+TEST_CASE("reader: what a word has left over counts as not given, of the keys that are dropped") {
+  const auto read = [](const std::vector<std::string>& words) {
+    Document document =
+        Document::parse("w: {method: a, bits: 2, rate: 3, list: [4], own: 5}", "f.yaml", words);
+    Reader keys = document.root().group("w", "");
+    std::string method = "none";
+    int bits = 8, rate = 1;
+    std::vector<int> list;
+    keys.choice("method", method, {"none", "a"}, "");
+    if (method == "none") keys.drop_left_over({"bits", "list"});
+    keys.field("bits", bits, positive, "");
+    keys.field("rate", rate, positive, "");
+    keys.field("list", list, positive, "");
+    if (method == "a") keys.ignore("own");
+    keys.finish();
+    CHECK(document.diagnostics().text() == "");
+    return document.resolved()["w"].dump();
+  };
+  CHECK(read({}) == R"({"method":"a","bits":2,"rate":3,"list":[4]})");
+  CHECK(read({"w.method=none"}) == R"({"method":"none","bits":8,"rate":3,"list":[]})");
+  CHECK(read({"w.method=none", "w.bits=7"}) == R"({"method":"none","bits":7,"rate":3,"list":[]})");
+}
+
+TEST_CASE("reader: whether a method is none of its words, and whose keys are known") {
+  const auto read = [](const std::string& method) {
+    Document document = Document::parse("{method: " + method + ", key: 1}", "f.yaml");
+    Reader root = document.root();
+    std::string value = "a";
+    root.choice("method", value, {"a", "b"}, "");
+    CHECK(root.names_unknown() == (method == "c"));
+    root.finish();
+    return document.diagnostics().text();
+  };
+  CHECK(read("b") == "f.yaml:1:13: key: unknown key, known keys with method b are method");
+  CHECK(read("c") == "f.yaml:1:10: method: is 'c', must be one of a, b");
+}
+
 TEST_CASE("reader: integers are plain decimal digits") {
   const std::string must_be = "must be an integer in [1, 8]";
   CHECK(bits_complaint("1") == "");
@@ -288,7 +325,7 @@ TEST_CASE("reader: documentation has one row a key, in order of reading") {
 }
 
 TEST_CASE("reader: defaults as YAML would be read back as they are") {
-  Document document = Document::parse("", "f.yaml");
+  Document document = Document::parse("{}", "f.yaml");
   Reader root = document.root();
   std::string empty, number = "4", word = "null", path = "data/cifar10", spaced = "a: b";
   for (std::string* text : {&empty, &number, &word, &path, &spaced}) root.field(*text + "_", *text, "");
