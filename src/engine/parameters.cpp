@@ -371,7 +371,8 @@ void Parameters::settle(const quant::WeightContext& context, ThreadPool& pool) {
   pool.run(static_cast<int>(weights_.size()), [&](int task, int) {
     const Weight& weight = weights_[static_cast<std::size_t>(task)];
     const ParameterSlot& slot = slots_[static_cast<std::size_t>(weight.slot)];
-    if (!weight.method || slot.frozen) return;
+    if (!weight.method) return;
+    if (slot.frozen && weight.method->latent_kind() != quant::LatentKind::rescaled) return;
     weight.method->settled(latents().subspan(slot.offset, slot.size), context_for(weight, context));
   });
   for (const ParameterSlot& slot : slots_)

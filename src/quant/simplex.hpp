@@ -28,6 +28,7 @@ class SimplexMethod : public WeightMethod {
   SimplexMethod(UnitLevels levels, const Annealing& annealing, Projection projection = Projection::softmax);
 
   std::size_t latents_per_weight() const override { return count_; }
+  LatentKind latent_kind() const override { return LatentKind::dual; }
   /// Binary: t_l = q_l w, with softmax the tanh of beta w. Ternary: t_l = q_l w - q_l^2 / 2, which is -1/2
   /// the squared distance of w and q_l and what they share: the level nearest to w is final.
   void initialize(std::span<const float> w, std::span<float> t) override;

@@ -14,6 +14,7 @@ class TanhProjection : public WeightMethod {
  public:
   TanhProjection(UnitLevels levels, const Annealing& annealing) : levels_(levels), annealing_(annealing) {}
 
+  LatentKind latent_kind() const override { return LatentKind::dual; }
   void used(std::span<const float> u, const WeightContext& context, std::span<float> w) override;
   void final(std::span<const float> u, const WeightContext& context, std::span<float> w) override;
   bool codes(std::span<const float> w, std::span<float> codes, std::span<float> scales) const override {

@@ -38,6 +38,14 @@ struct WeightTensor {
   std::size_t inputs() const { return shape.size() > 1 ? static_cast<std::size_t>(shape[1]) : 1; }
 };
 
+/// What latent values are.
+enum class LatentKind {
+  weights,   ///< in the units of w, so that their distance from w* says something
+  dual,      ///< in units of their own; the used weights are between levels, and they are what nears w*
+  rescaled,  ///< dual, and `settled` does nothing but rescale them as beta grows, which keeps w: so it is
+             ///< called for frozen weights too, and averages over steps have no meaning
+};
+
 /// Codes are lowest, lowest + step, ... highest.
 struct CodeRange {
   int lowest = 0;
@@ -61,6 +69,7 @@ class WeightMethod {
 
   /// Latent values a weight (PMF and MD-softmax: one a level), value-major within a weight.
   virtual std::size_t latents_per_weight() const { return 1; }
+  virtual LatentKind latent_kind() const { return LatentKind::weights; }
   /// Initial latent for initial weights w (default: copy). Called after `bind`, at the start and whenever
   /// other weights are loaded; may set the learned values that depend on w.
   virtual void initialize(std::span<const float> w, std::span<float> u);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 #include <string_view>
 
@@ -16,6 +17,8 @@ namespace qtrain::train {
 namespace {
 
 using Slot = engine::ParameterSlot;
+
+constexpr float kSameWeight = 1e-5F;  ///< relative; rounding of a scale that is fitted again
 
 std::span<float> latent(engine::Engine& engine, const Slot& slot) {
   return engine.latents().subspan(slot.offset, slot.size);
@@ -34,6 +37,33 @@ bool belongs_to_model(std::string_view name) {
   if (name.find(".weight.") != name.npos || name.find(".bias.") != name.npos)
     return false;  // learned with it
   return std::ranges::any_of(kEndings, [&](std::string_view ending) { return name.ends_with(ending); });
+}
+
+bool holds(const std::vector<NamedTensor>& tensors, const std::string& name) {
+  return std::ranges::find(tensors, name, &NamedTensor::name) != tensors.end();
+}
+
+/// Exactly quantized weights that come with what their quantizer learned must be what it makes of them.
+void require_fixed_points(engine::Engine& engine, const std::vector<NamedTensor>& tensors,
+                          const std::vector<int>& learned, const std::string& source) {
+  std::vector<float> again;
+  for (const Slot& slot : engine.slots()) {
+    if (slot.method == nullptr || !holds(tensors, slot.name + "/scales")) continue;
+    const auto of_slot = [&](int index) {
+      return engine.slots()[static_cast<std::size_t>(index)].name.starts_with(slot.name + ".");
+    };
+    if (std::ranges::none_of(learned, of_slot)) continue;
+    const std::vector<float> weights =
+        std::ranges::find(tensors, slot.file_name, &NamedTensor::name)->floats();
+    again.resize(weights.size());
+    slot.method->final(latent(engine, slot), {}, again);
+    for (std::size_t i = 0; i < weights.size(); ++i)
+      if (std::abs(again[i] - weights[i]) > kSameWeight * std::abs(weights[i]))
+        fail(ExitCode::data,
+             "{} holds quantized weights, which what the quantizers of {} learned map to others: name the "
+             "checkpoint.safetensors of that run",
+             source, slot.name);
+  }
 }
 
 /// Tensors by name, and what did not fit.
@@ -152,6 +182,7 @@ std::vector<int> load_tensors(engine::Engine& engine, const std::vector<NamedTen
   }
   for (std::size_t i = 0; i < of_statistic.size(); ++i)
     std::ranges::copy(of_statistic[i]->floats(), engine.statistics()[i].values.begin());
+  require_fixed_points(engine, tensors, learned, source);
   return learned;
 }
 

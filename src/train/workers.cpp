@@ -64,7 +64,8 @@ Workers::Workers(engine::Engine& engine, dist::Transport& transport, const dist:
     exchange_ = std::make_unique<dist::Exchange>(transport, exchanged_tensors(engine, gradients), gradients,
                                                  spec.protocol, seed);
   for (const engine::ParameterSlot& slot : engine.slots())
-    if (gradients.decay && decay(slot) > 0) decays_.emplace_back(&slot, static_cast<float>(decay(slot)));
+    if (gradients.decay && slot.kind != Kind::learned && decay(slot) > 0)  // learned values decay in the step
+      decays_.emplace_back(&slot, static_cast<float>(decay(slot)));
   for (const engine::StatisticsSlot& slot : engine.statistics()) statistics_size_ += slot.values.size();
   if (spec.count == 1) return;
   statistics_.resize(statistics_size_ * narrow<std::size_t>(transport.local()));

@@ -239,6 +239,7 @@ TEST_CASE("qil: where the interval starts, and how it is learned") {
   const auto learned = qil.method->learned();
   REQUIRE(learned.size() == 3);
   for (const LearnedParameter& parameter : learned) CHECK(parameter.learning_rate_factor == 0.01);
+  CHECK(learned[0].low == 0);
   CHECK(learned[1].low > 0);
   CHECK(learned[2].low > 0);
   CHECK(Bound("qil, gamma: fixed", {1, 3}).method->learned().size() == 2);

@@ -124,7 +124,7 @@ TEST_CASE("quantized_relu: where alpha starts") {
       CHECK(std::abs(step - row.second[bits - 1]) < 2e-5);
     }
   }
-  CHECK(step_of("bits: 2, alpha_value: 0.25, alpha_fit: ceil") == 0.25);
+  CHECK(step_of("bits: 2, alpha_value: 0.25") == 0.25);
 }
 
 }  // namespace qtrain::quant

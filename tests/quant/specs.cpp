@@ -28,10 +28,16 @@ TEST_CASE("weight spec: defaults and mistakes") {
   CHECK(contains(mistakes_of<WeightSpec>("{method: binary_connect, bits: 2}"), "test.yaml:1:26: bits:"));
 }
 
-TEST_CASE("activation spec: `none` makes no quantizer, and still checks its keys") {
-  const auto spec = read_spec<ActivationSpec>("{quantizer: none, bits: 3, ste: relu}");
+TEST_CASE("activation spec: `none` makes no quantizer, and its other keys have their defaults alone") {
+  const auto spec = read_spec<ActivationSpec>("{quantizer: none, bits: 4, ste: clipped_relu}");  // resolved
   CHECK_FALSE(spec.make);
   CHECK_FALSE(spec.make_ste);
+  for (const std::string quantizer : {"", "quantizer: none, "}) {
+    const std::string mistakes = mistakes_of<ActivationSpec>("{" + quantizer + "bits: 3, ste: relu}");
+    CHECK(contains(mistakes, "bits: is 3, but no activation is quantized: must be left out"));
+    CHECK(contains(mistakes, "ste: is relu, but no activation is quantized: must be left out"));
+  }
+  CHECK_FALSE(contains(mistakes_of<ActivationSpec>("{quantizer: paact, bits: 3}"), "bits"));
   CHECK(contains(mistakes_of<ActivationSpec>("{quantizer: none, bits: 9}"),
                  "bits: is 9, must be an integer in [1, 8]"));
   CHECK(contains(mistakes_of<ActivationSpec>("{alpha: learned}"), "alpha: unknown key"));
@@ -92,6 +98,24 @@ TEST_CASE("prox spec: keys without meaning for the levels are mistakes") {
     CHECK(contains(mistakes("rounds: 1"), "rounds: is 1"));
     CHECK(contains(mistakes("convention: twice"), "convention: is twice"));
   }
+}
+
+TEST_CASE("weight and activation specs: keys without meaning beside others are mistakes") {
+  for (const auto& [spec, mistake] : {std::pair("binary_relax, mean_over: all", "mean_over: is all"),
+                                      {"dorefa, bits: 1, max_gradient: exact", "max_gradient: is exact"},
+                                      {"laq, bits: 2, solver: exact, alpha_step: code", "solver: is exact"},
+                                      {"laq, bits: 2, solver: exact, iterations: 3", "solver: is exact"},
+                                      {"laq, bits: 2, solver: exact, tolerance: 0", "solver: is exact"}})
+    CHECK_MESSAGE(contains(mistakes_of<WeightSpec>(std::string("{method: ") + spec + "}"), mistake), spec);
+  for (const char* good : {"binary_relax, levels: ternary, mean_over: all", "dorefa, max_gradient: exact",
+                           "laq, bits: 2, solver: exact, iterations: 10", "laq, alpha_step: code"})
+    CHECK_MESSAGE(mistakes_of<WeightSpec>(std::string("{method: ") + good + "}") == "", good);
+  for (const char* key : {"alpha_gradient: ae", "alpha_rate: 0.5", "alpha_value: 0.5, alpha_fit: ceil"}) {
+    const std::string spec = std::string("{quantizer: quantized_relu, ") + key;
+    CHECK_MESSAGE(contains(mistakes_of<ActivationSpec>(spec + "}"), "must be left out"), key);
+  }
+  CHECK(mistakes_of<ActivationSpec>(
+            "{quantizer: quantized_relu, alpha: learned, alpha_gradient: ae, alpha_rate: 0.5}") == "");
 }
 
 TEST_CASE("prox spec: resolved, the levels' own regularizer stands in it, and it reads back") {

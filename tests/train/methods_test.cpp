@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "base/error.hpp"
 #include "read_spec.hpp"
 #include "train/resume.hpp"
 #include "train/weights.hpp"
@@ -153,6 +154,14 @@ TEST_CASE("a stage goes on from the latents of the one before, and so it does fr
   CHECK(loss("md_softmax", false) == doctest::Approx(loss("md_tanh", false)).epsilon(1e-4));
 }
 
+/// The latents of a frozen slot, or where a method rescales them the weights that they make.
+std::vector<float> kept_values(engine::Engine& engine, const engine::ParameterSlot& slot) {
+  const bool rescaled = slot.method != nullptr && slot.method->latent_kind() == quant::LatentKind::rescaled;
+  const std::span<const float> values =
+      rescaled ? engine.used(slot) : engine.latents().subspan(slot.offset, slot.size);
+  return {values.begin(), values.end()};
+}
+
 TEST_CASE("frozen weights stay as they are, whatever their method settles") {
   for (const quant::WeightEntry& entry : quant::weight_methods()) {
     CAPTURE(entry.name);
@@ -161,13 +170,52 @@ TEST_CASE("frozen weights stay as they are, whatever their method settles") {
     stage.options.frozen = [](const auto& slot) { return slot.kind == engine::ParameterSlot::Kind::weight; };
     Trainer trainer(std::move(stage), experiment.loaded.dataset);
     engine::Engine& engine = trainer.engine();
-    const std::vector<float> before(engine.latents().begin(), engine.latents().end());
-    trainer.run_epoch(go_on);
-    for (const engine::ParameterSlot& slot : engine.slots())
-      if (slot.frozen)
-        CHECK_MESSAGE(std::ranges::equal(engine.latents().subspan(slot.offset, slot.size),
-                                         std::span(before).subspan(slot.offset, slot.size)),
-                      slot.name);
+    std::vector<std::vector<float>> before;
+    for (const engine::ParameterSlot& slot : engine.slots()) before.push_back(kept_values(engine, slot));
+    const EpochRecord record = *trainer.run_epoch(go_on);
+    if (record.change) CHECK(record.change->sign_changes == 0);
+    engine.use_weights({.step = 5, .evaluation = true});
+    for (const engine::ParameterSlot& slot : engine.slots()) {
+      if (!slot.frozen) continue;
+      const std::vector<float>&kept = before[static_cast<std::size_t>(slot.index)],
+            after = kept_values(engine, slot);
+      for (std::size_t i = 0; i < kept.size(); ++i)
+        REQUIRE_MESSAGE(std::abs(after[i] - kept[i]) <= 1e-6F * std::abs(kept[i]), slot.name);
+    }
+  }
+}
+
+TEST_CASE("intervals that move change no sign of frozen weights, and every level is counted") {
+  const Experiment experiment(Words{"weights={method: qil, bits: 3, interval_rate: 1}"} + kAdam);
+  Stage stage = experiment.stage(1);
+  stage.options.frozen = [](const auto& slot) { return slot.kind == engine::ParameterSlot::Kind::weight; };
+  Trainer trainer(std::move(stage), experiment.loaded.dataset);
+  const engine::ParameterSlot& first = trainer.engine().slots().front();
+  REQUIRE(first.method != nullptr);
+  const auto codes = [&] {
+    const std::span<const float> now = trainer.engine().codes(first);
+    return std::vector<float>(now.begin(), now.end());
+  };
+  const std::vector<float> before = codes();
+  const EpochRecord record = *trainer.run_epoch(go_on);
+  CHECK(codes() != before);
+  CHECK(record.change->sign_changes == 0);
+  for (const std::vector<std::int64_t>& levels : record.change->layer_levels) CHECK(levels.size() == 7);
+}
+
+TEST_CASE("final weights start a net of their own quantizer only if it maps them to themselves") {
+  for (const auto& [method, fits] : {std::pair("lsq", true), {"ttq", true}, {"qil, reach: 0.3", false}}) {
+    CAPTURE(method);
+    const Experiment experiment(Words{fmt::format("weights={{method: {}}}", method)} + kAdam);
+    Trainer first(experiment.stage(1), experiment.loaded.dataset);
+    first.run_epoch(go_on);
+    first.finalize();
+    Trainer second(experiment.stage(1), experiment.loaded.dataset);
+    const auto start = [&] { second.start_from(used_tensors(first.engine()), "final.safetensors"); };
+    if (fits)
+      CHECK_NOTHROW(start());
+    else
+      CHECK_THROWS_WITH_AS(start(), doctest::Contains("name the checkpoint.safetensors of that run"), Error);
   }
 }
 

@@ -161,6 +161,17 @@ TEST_CASE(
   CHECK(train(quantized)[1].train_loss != train(quantized + Words{"gradients.decay=true"})[1].train_loss);
 }
 
+TEST_CASE("decay in the gradients leaves that of learned values to the step, once") {
+  const Words net = kSgd + Words{"activations={quantizer: pact, bits: 4, decay: 0.1}"};
+  const auto alpha = [](const Words& words) {
+    const Experiment experiment(words);
+    Trainer trainer(experiment.stage(1), experiment.loaded.dataset);
+    return trainer.run_epoch(go_on)->learned.front().second.front();
+  };
+  CHECK(alpha(net + Words{"gradients.decay=true"}) == alpha(net));
+  CHECK(alpha(net) != alpha(kSgd + Words{"activations={quantizer: pact, bits: 4, decay: 0}"}));
+}
+
 TEST_CASE("dorefa gradients need quantized weights to change anything, and their own draws") {
   const Words dorefa = {"gradients={method: dorefa, bits: 2}"};
   CHECK(numbers(train(kSgd)[1]) == numbers(train(kSgd + dorefa)[1]));

@@ -142,6 +142,11 @@ WeightFactory read_laq(spec::Reader& keys) {
   options.two_scales = scales == "two";
   options.fit.exact = solver == "exact";
   options.fit.least_squares = alpha_step == "least_squares";
+  const FitOptions usual;
+  if (options.fit.exact && (!options.fit.least_squares || options.fit.iterations != usual.iterations ||
+                            options.fit.tolerance != usual.tolerance))
+    keys.mistake("solver",
+                 "is exact, must be approximate where alpha_step, iterations or tolerance is given");
   if (options.bits != 2 && options.fit.exact)
     keys.mistake("solver", fmt::format("is exact, must be approximate with {} bits", options.bits));
   if (options.bits != 2 && options.two_scales)

@@ -24,6 +24,7 @@ class MdSoftmax final : public SimplexMethod {
  public:
   using SimplexMethod::SimplexMethod;
 
+  LatentKind latent_kind() const override { return LatentKind::rescaled; }
   void settled(std::span<float> t, const WeightContext& context) override {
     annealing_.keep_projection(t, context.step);
   }

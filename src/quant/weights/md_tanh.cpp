@@ -21,6 +21,7 @@ class MdTanh final : public TanhProjection {
  public:
   explicit MdTanh(const Annealing& annealing) : TanhProjection(UnitLevels::binary, annealing) {}
 
+  LatentKind latent_kind() const override { return LatentKind::rescaled; }
   void settled(std::span<float> u, const WeightContext& context) override {
     annealing_.keep_projection(u, context.step);
   }

@@ -15,9 +15,10 @@
 //
 // t_l starts at q_l w0 of the initial weight w0: with softmax binary weights start at tanh(beta_start w0); of
 // ternary levels at q_l w0 - q_l^2 / 2, so that the level nearest to w0 is final (with argmax level 0 could
-// not win otherwise). Exponents are taken of differences to the largest
-// t_l, and gradients beyond the range of float are cut to it, so any t and beta up to 1e35 are safe. rho, I
-// and the limit of beta default to the authors' code's values for ResNet-18 on CIFAR-10.
+// not win otherwise). A next stage starts so from w0 = (t_1 - t_-1) / 2, without what level 0 of three had
+// learned. Exponents are taken of differences to the largest t_l, and gradients beyond the range of float are
+// cut to it, so any t and beta up to 1e35 are safe. rho, I and the limit of beta default to the authors'
+// code's values for ResNet-18 on CIFAR-10.
 #include <fmt/format.h>
 
 #include "quant/simplex.hpp"

@@ -12,7 +12,8 @@
 //
 // w has no scale (it lies in [-1, 1]), so a batch norm should follow. sign(0) = sign(-0) = +1: where c < d an
 // exact 0 is a small positive weight. Choices of this file, not of the paper: c = d = reach * max |u| / 2
-// (the largest of zeros, biases, counts as 1) and gamma = 1 at the start; d >= 1e-5 and gamma >= 0.1 after
+// (the largest of zeros, biases, counts as 1) and gamma = 1 at the start; c >= 0 (an interval that left the
+// axis of |u| would have no weight in it, and nothing would bring it back), d >= 1e-5 and gamma >= 0.1 after
 // each step; t >= 1e-6 in k; the learning rate of the three is times interval_rate; gamma learned from 2 bits
 // on, as Algorithm 1 updates it, or fixed at 1.
 #include <algorithm>
@@ -99,7 +100,7 @@ class Qil final : public WeightMethod {
 
   std::vector<LearnedParameter> learned() const override {
     std::vector<LearnedParameter> parameters = {
-        {.name = "c", .initial = {1}, .learning_rate_factor = interval_rate_},
+        {.name = "c", .initial = {1}, .learning_rate_factor = interval_rate_, .low = 0},
         {.name = "d", .initial = {1}, .learning_rate_factor = interval_rate_, .low = kLowestHalfWidth},
         {.name = "gamma", .initial = {1}, .learning_rate_factor = interval_rate_, .low = kLowestPower}};
     if (!learns_gamma_) parameters.pop_back();
