@@ -84,6 +84,7 @@ double print_stage(const StageSpec& stage, std::int64_t seed) {
 void dry_run(const Request& request) {
   spec::Document document = spec::Document::load(request.spec, request.overrides);
   const ExperimentSpec experiment = read_experiment(document);
+  for (const std::string& line : experiment.warnings) fmt::print(stderr, "warning: {}\n", line);
   if (experiment.lab) return print_lab(experiment);
   const std::size_t stages = experiment.stages.size(),
                     seeds = std::max<std::size_t>(experiment.seeds.size(), 1);

@@ -157,8 +157,11 @@ StageSpec read_stage(spec::Reader& root) {
                                  entry->classes);
   spec::Reader quantize = root.group("quantize", "what is quantized and how");
   read_quantize(quantize, stage);
-  read_train(root.group("train", "how long and by which rule"), stage.graph, stage.train);
+  spec::Reader train = root.group("train", "how long and by which rule");
+  read_train(train, stage.graph, stage.train);
+  check_average(train, stage);
   check_curvature(quantize, stage);
+  check_activations(quantize, stage);
   check_gradients(quantize, stage);
   stage.engine.shard = default_shard(stage.graph, stage.dataset.batch_size);
   read_engine(root.group("engine", "how it is computed"), stage.engine);
@@ -310,6 +313,7 @@ ExperimentSpec read_experiment(spec::Document& document) {
     experiment.resolved["stages"].push_back(without_surroundings(merged.resolved()));
   }
   document.report_replaced("stages");
+  experiment.warnings = document.diagnostics().warnings();
   if (count == 0) experiment.stages.push_back(std::move(whole));
   document.diagnostics().throw_if_any();
   return experiment;

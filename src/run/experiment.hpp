@@ -82,24 +82,31 @@ struct ExperimentSpec {
   std::vector<StageSpec> stages;    ///< at least one; without `stages:` the spec itself; none of a lab
   std::optional<LabSection> lab;
   std::optional<Expectation> expect;
-  /// Every key with its value, less what cannot change a result (engine.threads, engine.low_bit,
-  /// dataset.root). Running it again gives the same numbers.
+  std::vector<std::string> warnings;  ///< of what in the spec may not be meant, a line each
+  /// Every key with its value, those of each stage too, less what cannot change a result (engine.threads,
+  /// engine.low_bit, dataset.root). Running it again gives the same numbers.
   nlohmann::ordered_json resolved;
 };
 
 /// Reads a spec and checks it as a whole. An Error (usage) holds every mistake, one a line.
 ExperimentSpec read_experiment(spec::Document& document);
 
-/// What `read_experiment` gives for one of `seeds`: the same experiment with that seed alone.
+/// A resolved spec as files hold it, with of each stage what differs from the whole: it reads back to the
+/// same, and a word laid over the whole reaches every stage that has no value of its own.
+nlohmann::ordered_json stages_as_changes(nlohmann::ordered_json resolved);
+
+/// The spec in the files of one of `seeds`: the same experiment with that seed alone.
 nlohmann::ordered_json resolved_for_seed(const ExperimentSpec& experiment, std::int64_t seed);
 
-/// Eight hexadecimal digits of what decides the numbers: the resolved spec without name, seeds and
+/// Eight hexadecimal digits of what decides the numbers: ExperimentSpec::resolved without name, seeds and
 /// expectation.
 std::string spec_hash(const nlohmann::ordered_json& resolved);
 
 /// Dotted paths whose values differ between two resolved specs, in order of the first, then those only in the
-/// second.
-std::vector<std::string> differing_keys(const nlohmann::ordered_json& a, const nlohmann::ordered_json& b);
+/// second. Stages may be whole or as changes; those of another number are one path, and so is a list.
+std::vector<std::string> differing_keys(nlohmann::ordered_json a, nlohmann::ordered_json b);
+/// The first few of them for a message, and how many more there are.
+std::string listed_keys(const std::vector<std::string>& keys);
 
 /// One flag per model::parameters(graph) entry: true for a weight or bias that `skip` leaves in float.
 /// `first` and `last` are the first and the last layer with weights, `shortcuts` convolutions of shortcuts;

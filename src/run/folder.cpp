@@ -19,6 +19,10 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 void fail_exists(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored))
+    fail(ExitCode::usage, "{} is a file, must be a folder or not there yet: --out DIR names another",
+         path.string());
   fail(ExitCode::usage,
        "{} exists: --resume continues its run, --skip-done passes over it when finished, --out DIR names "
        "another folder",

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -6,15 +7,20 @@
 
 #include "run/experiment.hpp"
 #include "run/json_text.hpp"
+#include "spec/value.hpp"
 
 namespace qtrain::run {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Leaves of a JSON value as dotted paths, in order.
+constexpr std::size_t kListedKeys = 8;
+
+/// Leaves of a JSON value as dotted paths, in order; a list of plain values is one, an empty mapping none.
 void flatten(const Json& value, const std::string& path, std::vector<std::pair<std::string, Json>>& leaves) {
-  if (!value.is_structured() || value.empty()) {
+  const bool branches =
+      value.is_object() || std::ranges::any_of(value, [](const Json& item) { return item.is_structured(); });
+  if (!branches) {
     leaves.emplace_back(path, value);
     return;
   }
@@ -35,17 +41,54 @@ bool matches(std::string_view pattern, std::string_view text) {
   return !text.empty() && pattern.front() == text.front() && matches(pattern.substr(1), text.substr(1));
 }
 
+/// Whether a mapping names another method, or whatever else, than the one it is laid over: it replaces that.
+bool names_another(const Json& base, const Json& over) {
+  for (const auto& item : over.items())
+    if (spec::is_naming(item.key()) && base.value(item.key(), Json()) != item.value()) return true;
+  return false;
+}
+
+/// What must be laid over `base`, as spec::merge does it, to give `stage`.
+Json changes(const Json& base, const Json& stage) {
+  Json changed = Json::object();
+  for (const auto& item : stage.items()) {
+    const Json& value = item.value();
+    const auto before = base.find(item.key());
+    const bool merges =
+        before != base.end() && before->is_object() && value.is_object() && !names_another(*before, value);
+    if (merges) {
+      Json part = changes(*before, value);
+      if (!part.empty()) changed[item.key()] = std::move(part);
+    } else if (before == base.end() || *before != value) {
+      changed[item.key()] = value;
+    }
+  }
+  return changed;
+}
+
+/// For a comparison of two specs: stages as changes, or their number alone where that is another.
+void make_comparable(Json& a, Json& b) {
+  const auto count = [](const Json& spec) { return spec.contains("stages") ? spec["stages"].size() : 0; };
+  const bool same = count(a) == count(b);
+  for (Json* spec : {&a, &b}) {
+    *spec = stages_as_changes(*spec);
+    if (!same && spec->contains("stages")) (*spec)["stages"] = (*spec)["stages"].size();
+  }
+}
+
 }  // namespace
 
+Json stages_as_changes(Json resolved) {
+  if (!resolved.contains("stages")) return resolved;
+  for (Json& stage : resolved["stages"])
+    if (stage.is_object()) stage = changes(resolved, stage);
+  return resolved;
+}
+
 Json resolved_for_seed(const ExperimentSpec& experiment, std::int64_t seed) {
-  Json resolved = experiment.resolved;
-  const auto set = [&](Json& spec) {
-    spec["seed"] = seed;
-    spec["seeds"] = Json::array();
-  };
-  set(resolved);
-  if (resolved.contains("stages"))
-    for (Json& stage : resolved["stages"]) set(stage);
+  Json resolved = stages_as_changes(experiment.resolved);  // none of which has a seed
+  resolved["seed"] = seed;
+  resolved["seeds"] = Json::array();
   return resolved;
 }
 
@@ -61,7 +104,8 @@ std::string spec_hash(const Json& resolved) {
   return fmt::format("{:016x}", XXH64(text.data(), text.size(), 0)).substr(0, 8);
 }
 
-std::vector<std::string> differing_keys(const Json& a, const Json& b) {
+std::vector<std::string> differing_keys(Json a, Json b) {
+  make_comparable(a, b);
   std::vector<std::pair<std::string, Json>> ours, theirs;
   flatten(a, "", ours);
   flatten(b, "", theirs);
@@ -77,6 +121,12 @@ std::vector<std::string> differing_keys(const Json& a, const Json& b) {
   compare(ours, theirs);
   compare(theirs, ours);
   return keys;
+}
+
+std::string listed_keys(const std::vector<std::string>& keys) {
+  const std::size_t shown = std::min(keys.size(), kListedKeys);
+  const std::string text = fmt::format("{}", fmt::join(std::span(keys).first(shown), ", "));
+  return shown < keys.size() ? fmt::format("{} and {} more", text, keys.size() - shown) : text;
 }
 
 std::vector<bool> skipped_weights(const model::Graph& graph, const std::vector<std::string>& skip,

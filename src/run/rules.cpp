@@ -6,6 +6,13 @@
 #include <string>
 
 namespace qtrain::run {
+namespace {
+
+bool has_layer(const model::Graph& graph, model::Op op) {
+  return std::ranges::count(graph.layers, op, &model::Layer::op) > 0;
+}
+
+}  // namespace
 
 using Json = nlohmann::ordered_json;
 
@@ -32,10 +39,25 @@ void check_curvature(spec::Reader quantize, const StageSpec& stage) {
                                           stage.weights.method, stage.train.optimizer.name));
 }
 
+void check_average(spec::Reader train, const StageSpec& stage) {
+  if (stage.train.average_decay <= 0) return;
+  if (stage.weights.make({"weight", {1, 1}})->latent_kind() != quant::LatentKind::rescaled) return;
+  train.mistake("average_decay",
+                fmt::format("is {}, must be 0 with weights by {}, whose latents are of another "
+                            "unit after each step",
+                            stage.train.average_decay, stage.weights.method));
+}
+
+void check_activations(spec::Reader quantize, const StageSpec& stage) {
+  if (!stage.activations.make || has_layer(stage.graph, model::Op::activation)) return;
+  quantize.mistake("activations", fmt::format("has quantizer {}, and {} has no activation layer to quantize: "
+                                              "must have quantizer none",
+                                              stage.activations.quantizer, stage.graph.name));
+}
+
 void check_gradients(spec::Reader quantize, const StageSpec& stage) {
   const quant::GradientSpec& gradients = stage.gradients;
-  const bool recurrent = std::ranges::count(stage.graph.layers, model::Op::lstm, &model::Layer::op) > 0;
-  if (gradients.make.propagated && recurrent)
+  if (gradients.make.propagated && has_layer(stage.graph, model::Op::lstm))
     quantize.mistake(
         "gradients",
         fmt::format("has method {}, which quantizes gradients of layers' outputs, and {} has lstm "

@@ -12,6 +12,10 @@ namespace qtrain::run {
 void check_dataset(spec::Reader keys, const datasets::DatasetSpec& dataset, const datasets::Entry& entry);
 /// Some methods take their curvature from the optimizer's second moment; `quantize` of that section.
 void check_curvature(spec::Reader quantize, const StageSpec& stage);
+/// Latents that are rescaled have no average over steps; `train` of that section.
+void check_average(spec::Reader train, const StageSpec& stage);
+/// Between how activations are quantized and the model; `quantize` of that section.
+void check_activations(spec::Reader quantize, const StageSpec& stage);
 /// Between how gradients are quantized, the model and the optimizer; `quantize` of that section.
 void check_gradients(spec::Reader quantize, const StageSpec& stage);
 /// What stage `index`, resolved, must share with the whole; `root` of the stage.

@@ -1,7 +1,6 @@
 #include "run/run.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -36,13 +35,14 @@ constexpr int kGoOn = -1;  ///< in place of an exit code
 std::optional<Json> finished_here(const fs::path& folder, const Json& resolved, bool other_seeds = false) {
   std::optional<Json> metrics = finished_metrics(folder);
   if (!metrics) return std::nullopt;
-  const std::vector<std::string> keys = differing_keys((*metrics)["spec"], resolved);
-  const auto of_seeds = [](const std::string& key) { return ("." + key).find(".seeds.") != key.npos; };
-  if (other_seeds && !keys.empty() && std::ranges::all_of(keys, of_seeds)) return std::nullopt;
+  const Json& spec = (*metrics)["spec"];
+  const std::vector<std::string> keys = differing_keys(spec, resolved);
+  const bool of_seeds = spec.contains("seeds") && !spec["seeds"].empty();  // not one of a single seed
+  if (other_seeds && of_seeds && keys == std::vector<std::string>{"seeds"}) return std::nullopt;
   if (!keys.empty())
     fail(ExitCode::usage,
          "{} holds another experiment, choose another folder with --out; these keys differ: {}",
-         folder.string(), fmt::join(keys, ", "));
+         folder.string(), listed_keys(keys));
   return metrics;
 }
 
@@ -74,16 +74,32 @@ void agree_on(Job& job, const char* what, const Json& mine) {
   throw dist::CommonError(
       ExitCode::usage,
       fmt::format("worker {} has another {} than worker 0: start all with the same{}{}", agreement.worker,
-                  what, keys.empty() ? "" : "; these keys differ: ", fmt::join(keys, ", ")));
+                  what, keys.empty() ? "" : "; these keys differ: ", listed_keys(keys)));
+}
+
+/// Removes a folder that this start has made, if a mistake ended it before there was more than its log: the
+/// corrected command is not to find it.
+void discard(const fs::path& path, const std::exception& error) {
+  const auto* mistake = dynamic_cast<const Error*>(&error);
+  if (mistake == nullptr || mistake->code() == ExitCode::failed) return;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(path, ignored)) {
+    const fs::path name = entry.path().filename();
+    const bool no_epochs = name == "history.jsonl" && entry.file_size(ignored) == 0;
+    if (name != "log.txt" && !no_epochs) return;
+  }
+  fs::remove_all(path, ignored);
 }
 
 /// One seed in one folder; its metrics are left in `metrics` when it came to an end.
 int run_seed(Job& job, std::int64_t seed, const fs::path& path, Json& metrics) {
   std::optional<Folder> folder;
+  const bool makes = job.transport.leads() && !fs::exists(path);
   if (job.transport.leads()) {
     folder.emplace(path, job.request.resume);
     job.console.open_log(*folder / "log.txt");
   }
+  for (const std::string& line : job.experiment.warnings) job.console.warn(line);
   if (!job.loaded.warning.empty()) job.console.warn(job.loaded.warning);
   job.console.say(fmt::format("{} with seed {} in {}", job.experiment.name, seed, path.string()));
   try {
@@ -101,6 +117,7 @@ int run_seed(Job& job, std::int64_t seed, const fs::path& path, Json& metrics) {
     return code;
   } catch (const std::exception& error) {
     job.console.log_error(error.what());
+    if (makes) discard(path, error);
     throw;
   }
 }
@@ -144,7 +161,7 @@ Json summary(const ExperimentSpec& experiment, const std::vector<Json>& runs) {
   Json metrics;
   metrics["schema"] = 1;
   metrics["name"] = experiment.name;
-  metrics["spec"] = experiment.resolved;
+  metrics["spec"] = stages_as_changes(experiment.resolved);
   metrics["dataset"] = runs.front()["dataset"];
   const auto start_of = [](const Json& run) { return run.value("init_sha256", Json()); };
   if (std::ranges::all_of(runs, [&](const Json& run) { return start_of(run) == start_of(runs.front()); }) &&
@@ -174,10 +191,8 @@ void warn_of_another_start(Job& job, const fs::path& path, const Json& metrics) 
   }
 }
 
-int run_seeds(Job& job, const fs::path& path, Json& metrics) {
-  std::optional<Folder> folder;
-  if (job.transport.leads()) folder.emplace(path, job.request.resume);
-  std::vector<Json> runs;
+/// All seeds, each in a folder below `path`; the exit code if one was stopped, else kGoOn.
+int run_each(Job& job, const fs::path& path, std::vector<Json>& runs) {
   for (const std::int64_t seed : job.experiment.seeds) {
     const fs::path place = path / fmt::format("s{}", seed);
     Json& one = runs.emplace_back();
@@ -191,6 +206,21 @@ int run_seeds(Job& job, const fs::path& path, Json& metrics) {
     const bool ended =
         code == static_cast<int>(ExitCode::done) || code == static_cast<int>(ExitCode::diverged);
     if (!ended) return code;
+  }
+  return kGoOn;
+}
+
+int run_seeds(Job& job, const fs::path& path, Json& metrics) {
+  std::optional<Folder> folder;
+  const bool makes = job.transport.leads() && !fs::exists(path);
+  if (job.transport.leads()) folder.emplace(path, job.request.resume);
+  std::vector<Json> runs;
+  try {
+    const int code = run_each(job, path, runs);
+    if (code != kGoOn) return code;
+  } catch (const std::exception& error) {
+    if (makes) discard(path, error);
+    throw;
   }
   if (!job.transport.leads()) return static_cast<int>(ExitCode::done);
   metrics = summary(job.experiment, runs);
@@ -310,7 +340,8 @@ int check_specs(const std::vector<std::string>& paths, const std::vector<std::st
   for (const std::string& path : paths) {
     try {
       spec::Document document = spec::Document::load(path, overrides);
-      read_experiment(document);
+      const ExperimentSpec experiment = read_experiment(document);
+      for (const std::string& line : experiment.warnings) fmt::print(stderr, "{}: warning: {}\n", path, line);
       fmt::print("{}: good\n", path);
     } catch (const Error& error) {
       if (!overrides.empty()) fmt::print(stderr, "{} with these words:\n", path);

@@ -1,7 +1,6 @@
 #include "run/session.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -77,7 +76,7 @@ void Session::resume() {
         std::erase_if(keys, [](const std::string& key) { return key.ends_with("workers.count"); }) > 0;
     if (!keys.empty())
       fail(ExitCode::usage, "{} is of another spec, choose another folder with --out; these keys differ: {}",
-           (path_ / kCheckpoint).string(), fmt::join(keys, ", "));
+           (path_ / kCheckpoint).string(), listed_keys(keys));
     if (other_count)
       console_.warn("going on with another number of workers: not the numbers of an uninterrupted run");
     if (metadata_json(checkpoint_, "dataset") != dataset_section(experiment_.stages.front().dataset, loaded_))

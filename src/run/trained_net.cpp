@@ -31,6 +31,16 @@ const NamedTensor& find(const SafetensorsFile& file, const std::string& name) {
   return *tensor;
 }
 
+/// A file whose tensors are not those of `experiment`: by the words over its spec, if they change any of it.
+[[noreturn]] void fail_unfit(const std::string& path, const std::string& spec,
+                             const ExperimentSpec& experiment, const std::string& reason) {
+  spec::Document own = spec::Document::parse(spec, path);
+  const std::vector<std::string> keys = differing_keys(read_experiment(own).resolved, experiment.resolved);
+  if (keys.empty()) fail(ExitCode::data, "{}: {}", path, reason);
+  fail(ExitCode::usage, "the words make another net than that of {}: leave out those that change {}", path,
+       listed_keys(keys));
+}
+
 }  // namespace
 
 std::vector<NamedTensor> packed_tensors(engine::Engine& engine) {
@@ -95,7 +105,8 @@ TrainedNet::TrainedNet(const std::string& path, const std::vector<std::string>& 
   const int last = narrow<int>(experiment_.stages.size()) - 1;
   const int index = checkpoint ? train::Trainer::stage_of(file_) : last;
   if (index < 0 || index > last)
-    fail(ExitCode::data, "{} stands in stage {}, which its spec has not", path, index + 1);
+    fail_unfit(path, spec(), experiment_,
+               fmt::format("it stands in stage {}, which its spec has not", index + 1));
   StageSpec& stage = experiment_.stages[narrow<std::size_t>(index)];
   loader_ = stage.dataset;
   if (train::is_language_model(stage.graph))  // a text is read in as many lanes as in the run
@@ -117,7 +128,7 @@ TrainedNet::TrainedNet(const std::string& path, const std::vector<std::string>& 
       take_weights();
     }
   } catch (const Error& error) {
-    fail(ExitCode::data, "{}: {}", path, error.what());
+    fail_unfit(path, spec(), experiment_, error.what());
   }
 }
 

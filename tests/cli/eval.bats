@@ -93,10 +93,24 @@ YAML
   run "$QTRAIN" export run/final.safetensors run/metrics.json
   [ "$status" -eq 2 ]
   [[ $output == *"run/metrics.json exists"* ]]
-  run "$QTRAIN" eval run/final.safetensors "model.widths=[32, 17]"
-  [ "$status" -eq 3 ]
-  [[ $output == *"final.safetensors: its tensor 'fc2.weight' has "* ]]
   run "$QTRAIN" export run/final.safetensors /nowhere/out.safetensors
   [ "$status" -eq 1 ]
   [[ $output == *"/nowhere/out.safetensors"* ]]
+}
+
+@test "a file that is not of the net is to blame, unless words over its spec make another" {
+  "$QTRAIN" tiny.yaml --out run --quiet > /dev/null
+  run "$QTRAIN" eval run/final.safetensors "model.widths=[32, 17]"
+  [ "$status" -eq 2 ]
+  [[ $output == *"another net than that of run/final.safetensors: leave out those that change model.widths" ]]
+  run "$QTRAIN" eval run/final.safetensors quantize.activations.bits=3
+  [ "$status" -eq 2 ]
+  [[ $output == *"leave out those that change quantize.activations.bits" ]]
+  run "$QTRAIN" eval run/checkpoint.safetensors quantize.weights.method=md_softmax
+  [ "$status" -eq 2 ]
+  [[ $output == *"another net than that of run/checkpoint.safetensors: leave out "*"quantize.weights.method"* ]]
+  LC_ALL=C sed 's/"fc2.weight":/"fc2.weighs":/' run/final.safetensors > renamed.safetensors
+  run "$QTRAIN" eval renamed.safetensors --low-bit off
+  [ "$status" -eq 3 ]
+  [[ $output == *"renamed.safetensors: it has no tensor 'fc2.weight'"* ]]
 }

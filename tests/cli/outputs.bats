@@ -143,6 +143,43 @@ PY
   [[ "$output" == *"fc3.weight"* ]]
 }
 
+@test "a start that fails leaves no folder of its own, and none of its log in the way of the corrected command" {
+  "$QTRAIN" tiny.yaml train.epochs=1 --out net --quiet
+  words=(tiny.yaml model.init=net/final.safetensors train.epochs=1)
+  for seeds in 'seeds=[]' 'seeds=[1, 2]'; do
+    run "$QTRAIN" "${words[@]}" "$seeds" 'model.widths=[32]' --out made
+    [ "$status" -eq 3 ]
+    [ ! -e made ]
+    "$QTRAIN" "${words[@]}" "$seeds" --out made --quiet
+    run "$QTRAIN" "${words[@]}" "$seeds" 'model.widths=[32]' --out made --resume
+    [ "$status" -eq 2 ]
+    [ -s made/metrics.json ]
+    rm -r made
+  done
+  mkdir made
+  run "$QTRAIN" "${words[@]}" 'model.widths=[32]' --out made --resume
+  [ "$status" -eq 3 ]
+  [ -d made ]
+}
+
+@test "model.init takes no exported file, and no checkpoint whose latents are no weights: it names what it takes" {
+  "$QTRAIN" tiny.yaml train.epochs=1 --out net --quiet
+  "$QTRAIN" export net/final.safetensors packed.safetensors
+  run "$QTRAIN" tiny.yaml model.init=packed.safetensors --out a
+  [ "$status" -eq 3 ]
+  [[ "$output" == *"model.init is packed.safetensors, an exported file"*"final.safetensors or checkpoint.safetensors"* ]]
+  for method in md_tanh md_softmax md_softmax_s pmf; do
+    "$QTRAIN" tiny.yaml quantize.weights.method=$method train.epochs=1 --out $method --quiet
+    run "$QTRAIN" tiny.yaml model.init=$method/checkpoint.safetensors --out a
+    [ "$status" -eq 3 ]
+    [[ "$output" == *"checkpoint of a net trained by $method, "*"name the final.safetensors of its run"* ]]
+    [ ! -e a ]
+    "$QTRAIN" tiny.yaml model.init=$method/final.safetensors train.epochs=0 --out from-$method --quiet
+  done
+  "$QTRAIN" tiny.yaml quantize.weights.method=gd_tanh train.epochs=1 --out gd_tanh --quiet
+  "$QTRAIN" tiny.yaml model.init=gd_tanh/checkpoint.safetensors train.epochs=0 --out from-gd_tanh --quiet
+}
+
 @test "metrics tell by a digest which net a run started from, and a finished run whose start has changed says so" {
   mkdir net
   for seed in 1 2; do "$QTRAIN" tiny.yaml seed=$seed train.epochs=0 --out float$seed --quiet; done
@@ -244,6 +281,8 @@ PY
     'quantize.activations={quantizer: sign}' --out c
   [ "$status" -eq 2 ]
   [[ "$output" == *"learn nothing"* ]]
+  [ ! -e b ]
+  [ ! -e c ]
 }
 
 @test "seeds run each in a folder of its own, with mean and deviation" {
@@ -288,6 +327,27 @@ stages:
 YAML
   "$QTRAIN" stages.yaml --out a --quiet
   python3 -c 'import json; m = json.load(open("a/metrics.json")); assert m["result"]["val_loss"] == m["epochs"][-1]["val_loss"]; assert len(m["epochs"]) == 2'
+}
+
+@test "the metrics of a run of stages are a spec as good as its own, also under words over what stages share" {
+  cat >> tiny.yaml <<'YAML'
+stages:
+- quantize: {weights: {method: none}, activations: {quantizer: none}}
+- dataset: {batch_size: 64}
+YAML
+  "$QTRAIN" tiny.yaml train.epochs=1 --out a --quiet
+  "$QTRAIN" a/metrics.json --out b --quiet
+  cmp a/metrics.json b/metrics.json
+  words=(seed=2 name=again dataset.limit.test=32 dataset.augment.flip=false train.epochs=2)
+  run "$QTRAIN" check a/metrics.json "${words[@]}"
+  [ "$status" -eq 0 ]
+  "$QTRAIN" a/metrics.json "${words[@]}" --out c --quiet
+  "$QTRAIN" tiny.yaml "${words[@]}" --out d --quiet
+  cmp c/metrics.json d/metrics.json
+  "$QTRAIN" eval a/checkpoint.safetensors dataset.limit.test=32 | grep -q "mlp on 32 images"
+  "$QTRAIN" tiny.yaml train.epochs=1 'seeds=[1, 3]' --out many --quiet
+  cmp a/metrics.json many/s1/metrics.json
+  "$QTRAIN" check many/metrics.json name=again
 }
 
 @test "a diverging run exits 4, keeps its metrics and writes no number that is none" {

@@ -102,6 +102,12 @@ YAML
   run "$QTRAIN" tiny.yaml --out a --resume
   [ "$status" -eq 0 ]
   cmp a/metrics.json before
+  run "$QTRAIN" tiny.yaml "stages=[{}, {train: {epochs: 1}}]" --out a --resume
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"these keys differ: stages" ]]
+  run "$QTRAIN" tiny.yaml 'seeds=[1, 2]' --out a --resume
+  [ "$status" -eq 2 ]
+  [[ "$output" == *"these keys differ: seeds" ]]
   rm a/metrics.json
   run "$QTRAIN" tiny.yaml train.epochs=5 seed=3 --out a --resume
   [ "$status" -eq 2 ]

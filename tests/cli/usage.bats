@@ -24,6 +24,46 @@ load helper
   [ ! -e runs ]
 }
 
+@test "a usage error of a verb names that verb's help" {
+  for words in eval export check "list nothing" "eval file --nonsense"; do
+    # shellcheck disable=SC2086
+    run "$QTRAIN" $words
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"; \`qtrain ${words%% *} --help\` tells how it is used" ]] || { echo "$words: $output"; false; }
+  done
+  run "$QTRAIN" --nonsense
+  [[ "$output" == *"; \`qtrain --help\` tells how it is used" ]]
+}
+
+@test "a run folder where a file is, is refused as such" {
+  touch file
+  for flag in "" --skip-done; do
+    # shellcheck disable=SC2086
+    run "$QTRAIN" tiny.yaml --out file $flag
+    [ "$status" -eq 2 ]
+    [ "$output" = "file is a file, must be a folder or not there yet: --out DIR names another" ]
+  done
+}
+
+@test "an empty spec is a mistake" {
+  run "$QTRAIN" - --out out < /dev/null
+  [ "$status" -eq 2 ]
+  [ "$output" = "<stdin>:1:1: is empty, must be a mapping" ]
+  [ ! -e out ]
+}
+
+@test "a word that some stages replace is warned of" {
+  printf 'stages: [{train: {epochs: 1}}, {}]\n' >> tiny.yaml
+  warning="override 'train.epochs=0': train.epochs: does not reach all of stages"
+  "$QTRAIN" tiny.yaml train.epochs=0 --out out --quiet 2> errors
+  grep -q "^warning: $warning" errors
+  grep -q "$warning" out/log.txt
+  "$QTRAIN" tiny.yaml train.epochs=0 --dry-run 2>&1 > /dev/null | grep -q "^warning: $warning"
+  run "$QTRAIN" check tiny.yaml train.epochs=0
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"tiny.yaml: warning: $warning"* && "$output" == *"tiny.yaml: good"* ]]
+}
+
 @test "spec mistakes are printed all at once with their places, exit 2" {
   printf 'train: {epoch: 3}\nmodel: {name: resnet21}\n' > bad.yaml
   run "$QTRAIN" bad.yaml train.loss=hinge

@@ -24,6 +24,8 @@ TEST_CASE("a run folder is made new, and held by one program at a time") {
   CHECK_NOTHROW(Folder(place / "a/b", true));
   std::ofstream(place / "file") << "x";
   CHECK_THROWS_AS(Folder(place / "file", true), Error);
+  CHECK_THROWS_WITH_AS(fail_exists(place / "file"), doctest::Contains("is a file"), Error);
+  CHECK_THROWS_WITH_AS(fail_exists(place / "a"), doctest::Contains("--resume continues"), Error);
   CHECK_THROWS_AS(Folder(place / "file/below", false), Error);
 }
 
