@@ -57,6 +57,7 @@ int evaluate_file(const EvaluationRequest& request) {
   std::vector<std::string> overrides = request.overrides;
   if (!request.low_bit.empty()) overrides.push_back("engine.low_bit=" + request.low_bit);
   TrainedNet net(request.path, overrides, request.batch);
+  for (const std::string& line : net.warnings()) fmt::print(stderr, "warning: {}\n", line);
   if (!net.data().warning.empty()) fmt::print(stderr, "warning: {}\n", net.data().warning);
   evaluate(net);  // warms caches up and compiles what is compiled at first use
   const Sums sums = evaluate(net);

@@ -22,6 +22,7 @@ class TrainedNet {
   TrainedNet& operator=(const TrainedNet&) = delete;
 
   const StageSpec& stage() const { return *stage_; }
+  const std::vector<std::string>& warnings() const { return experiment_.warnings; }  ///< of its spec
   const datasets::Loaded& data() const { return loaded_; }
   const datasets::DatasetSpec& loader() const { return loader_; }  ///< for evaluation
   engine::Engine& engine() { return trainer_->engine(); }

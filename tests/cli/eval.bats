@@ -114,3 +114,10 @@ YAML
   [ "$status" -eq 3 ]
   [[ $output == *"renamed.safetensors: it has no tensor 'fc2.weight'"* ]]
 }
+
+@test "eval warns of a word that stages of the spec replace" {
+  "$QTRAIN" tiny.yaml 'stages=[{train: {epochs: 2}}, {}]' train.epochs=1 --out run --quiet > /dev/null
+  run "$QTRAIN" eval run/final.safetensors train.epochs=3
+  [ "$status" -eq 0 ]
+  [[ $output == *"warning: override 'train.epochs=3': train.epochs: does not reach all of stages"* ]]
+}
