@@ -40,9 +40,9 @@ constexpr SteEntry kStes[] = {
 /// Keys beside `none` mean nothing; they may have their defaults, as in a resolved spec.
 void refuse_beside_none(spec::Reader& keys, const ActivationSpec& spec) {
   const ActivationSpec usual;
-  constexpr const char* kSentence = "is {}, but no activation is quantized: must be left out";
-  if (spec.bits != usual.bits) keys.mistake("bits", fmt::format(kSentence, spec.bits));
-  if (spec.ste != usual.ste) keys.mistake("ste", fmt::format(kSentence, spec.ste));
+  constexpr const char* kSentence = "is {}, but no activation is quantized: must be {}";
+  if (spec.bits != usual.bits) keys.mistake("bits", fmt::format(kSentence, spec.bits, usual.bits));
+  if (spec.ste != usual.ste) keys.mistake("ste", fmt::format(kSentence, spec.ste, usual.ste));
 }
 
 }  // namespace

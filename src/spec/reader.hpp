@@ -102,9 +102,10 @@ class Document {
   /// the value in YAML flow syntax, which replaces what stood there; `a.0.b=..` indexes lists; missing
   /// mappings on the way are made, lists are not; a later word wins. A word that names another `method`,
   /// `name` or `quantizer` in a mapping below the root leaves keys of the text there that belong to the one
-  /// before: they are no mistake where they are unknown. Of a text with the keys `schema` and `spec`, a file
-  /// of metrics, the latter's mapping is read. Syntax errors, repeated keys, a text without a mapping and
-  /// malformed overrides become diagnostics; reading then goes on as far as it can.
+  /// before, and in stages that name nothing themselves: they are no mistake where they are unknown. Of a
+  /// text with the keys `schema` and `spec`, a file of metrics, the latter's mapping is read. Syntax errors,
+  /// repeated keys, a text without a mapping and malformed overrides become diagnostics; reading then goes on
+  /// as far as it can.
   static Document parse(std::string_view text, std::string source,
                         const std::vector<std::string>& overrides = {});
   /// Reads the file, or for `-` the standard input, named <stdin>; an Error (usage) says so if it cannot be

@@ -38,7 +38,7 @@ TEST_CASE("latents that are rescaled have no average") {
   };
   for (const std::string method : {"md_tanh", "md_softmax"})
     CHECK_THROWS_WITH_AS(read(with(method)), doctest::Contains("average_decay: is 0.9, must be 0"), Error);
-  for (const std::string method : {"none", "md_tanh_s", "md_softmax_s", "pmf"})
+  for (const std::string method : {"none", "md_tanh_s", "md_softmax_s", "pmf", "md_tanh, beta_growth: 1"})
     CHECK_NOTHROW(read(with(method)));
 }
 
@@ -54,6 +54,15 @@ TEST_CASE("a word that takes the quantizers away leaves nothing of their keys, a
   CHECK_THROWS_WITH_AS(read("{}", {"quantize.activations.bits=2"}),
                        doctest::Contains("quantize.activations.bits: is 2, but no activation is quantized"),
                        Error);
+}
+
+TEST_CASE("a word that takes the quantizers away takes them from stages too") {
+  const std::string text =
+      "quantize: {activations: {quantizer: pact}}\n"
+      "stages: [{quantize: {activations: {bits: 5}}}, {quantize: {activations: {bits: 3}}}]\n";
+  for (const StageSpec& stage : read(text, {"quantize.activations.quantizer=none"}).stages)
+    CHECK_FALSE(stage.activations.make);
+  CHECK(read(text, {"quantize.activations.quantizer=dorefa"}).stages[1].activations.bits == 3);
 }
 
 TEST_CASE("a word that some stages replace is read, with a warning") {

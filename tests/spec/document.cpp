@@ -111,7 +111,7 @@ TEST_CASE("override: with another method, the text's keys of the one before are 
   CHECK(mistakes_of("sed: 3", {"name=b"}) == "bad.yaml:1:1: sed: unknown key, did you mean 'seed'?");
 }
 
-TEST_CASE("override: in a stage as in the whole, whose own name leaves nothing") {
+TEST_CASE("override: what a word leaves over in a stage, as in the whole") {
   const auto merged = [](const std::vector<std::string>& words) {
     const Document document = Document::parse(
         "stages: [{sed: 7, weights: {method: prox_quant, bits: 2, step: 3}}]\n", "s.yaml", words);
@@ -120,10 +120,14 @@ TEST_CASE("override: in a stage as in the whole, whose own name leaves nothing")
   const Outcome other = merged({"stages.0.weights.method=none", "stages.0.name=b"});
   CHECK(other.mistakes == "s.yaml:1:11: sed: unknown key, did you mean 'seed'?");
   CHECK(other.sample.bits == 2);
-  const Document document =
-      Document::parse("weights: {method: prox_quant, step: 3}\nstages: [{weights: {step: 4}}]\n", "s.yaml",
-                      {"weights.method=none"});
-  CHECK(outcome_of(document.merged("stages", 0)).mistakes.starts_with("s.yaml:2:21: weights.step: unknown"));
+  const auto of_stage = [](const std::string& weights) {
+    const Document document =
+        Document::parse("weights: {method: prox_quant, step: 3}\nstages: [{weights: {" + weights + "}}]\n",
+                        "s.yaml", {"weights.method=none"});
+    return outcome_of(document.merged("stages", 0)).mistakes;
+  };
+  CHECK(of_stage("step: 4") == "");
+  CHECK(of_stage("method: none, step: 4").starts_with("s.yaml:2:35: weights.step: unknown"));
 }
 
 TEST_CASE("override: what every stage replaces is a mistake that says where to set it") {
