@@ -23,6 +23,7 @@ struct Annealing {
   /// Reads beta_growth, beta_interval, beta_start and beta_limit.
   void read(spec::Reader& keys);
   double beta(std::int64_t step) const;
+  bool grows() const { return growth > 1 && start < limit; }
   /// u = beta(step) / beta(step + 1) u: after a step, keeps beta u, and so P(beta u), while beta grows.
   void keep_projection(std::span<float> u, std::int64_t step) const;
   /// u = beta(step) / beta(0) u: keeps P(beta u) where a next stage has step 0 again.

@@ -92,7 +92,7 @@ struct ExperimentSpec {
 ExperimentSpec read_experiment(spec::Document& document);
 
 /// A resolved spec as files hold it, with of each stage what differs from the whole: it reads back to the
-/// same, and a word laid over the whole reaches every stage that has no value of its own.
+/// same, and a word laid over the whole reaches every stage whose value is no other than the whole's.
 nlohmann::ordered_json stages_as_changes(nlohmann::ordered_json resolved);
 
 /// The spec in the files of one of `seeds`: the same experiment with that seed alone.

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <string_view>
 
 #include "base/cast.hpp"
 #include "base/error.hpp"
@@ -14,6 +17,10 @@ namespace qtrain::run {
 namespace {
 
 constexpr const char* kPosition = "trainer/position";  // only checkpoints have it
+
+/// Keys that decide which tensors a file has.
+constexpr std::array<std::string_view, 5> kOfTheNet = {"model", "quantize", "train", "stages",
+                                                       "dataset.name"};
 
 std::size_t weights_of(const engine::ParameterSlot& slot) { return element_count(slot.shape); }
 
@@ -35,10 +42,13 @@ const NamedTensor& find(const SafetensorsFile& file, const std::string& name) {
 [[noreturn]] void fail_unfit(const std::string& path, const std::string& spec,
                              const ExperimentSpec& experiment, const std::string& reason) {
   spec::Document own = spec::Document::parse(spec, path);
-  const std::vector<std::string> keys = differing_keys(read_experiment(own).resolved, experiment.resolved);
+  std::vector<std::string> keys = differing_keys(read_experiment(own).resolved, experiment.resolved);
+  std::erase_if(keys, [](const std::string& key) {
+    return std::ranges::none_of(kOfTheNet, [&](std::string_view part) { return key.starts_with(part); });
+  });
   if (keys.empty()) fail(ExitCode::data, "{}: {}", path, reason);
-  fail(ExitCode::usage, "the words make another net than that of {}: leave out those that change {}", path,
-       listed_keys(keys));
+  fail(ExitCode::usage, "the words make another net than that of {}: leave out those that change {} ({})",
+       path, listed_keys(keys), reason);
 }
 
 }  // namespace

@@ -152,6 +152,8 @@ void take_quantizers(std::vector<NamedTensor>& tensors, const engine::Engine& en
     std::erase_if(tensors, [&](const NamedTensor& tensor) { return tensor.name == slot.file_name; });
     tensors.push_back(*found);
   }
+  if (learns)  // the weights are not those that these quantizers made
+    std::erase_if(tensors, [](const NamedTensor& tensor) { return tensor.name.ends_with("/scales"); });
   if (!missing.empty())
     fail(ExitCode::data,
          "{} has other quantizers than this net, use one quantized in the same way: it lacks {}", source,

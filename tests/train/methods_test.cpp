@@ -203,6 +203,34 @@ TEST_CASE("intervals that move change no sign of frozen weights, and every level
   for (const std::vector<std::int64_t>& levels : record.change->layer_levels) CHECK(levels.size() == 7);
 }
 
+TEST_CASE("the distance to the quantized weights is that of the used ones where latents are dual") {
+  const auto distance = [](const std::string& method) {
+    const Experiment experiment(Words{"weights={method: " + method + "}"} + kAdam);
+    Trainer trainer(experiment.stage(1), experiment.loaded.dataset);
+    return trainer.run_epoch(go_on)->change->quantization_error;
+  };
+  for (const std::string method : {"gd_tanh", "md_tanh_s", "md_softmax_s"}) {
+    CAPTURE(method);
+    CHECK(distance(method + ", beta_start: 1.0e9") < 1e-3);
+  }
+  CHECK(distance("binary_connect") > 1);
+}
+
+TEST_CASE("intervals of another net start one that is quantized already") {
+  const auto trained = [](const std::string& method) {
+    const Experiment experiment(Words{"weights={method: " + method + "}"} + kAdam);
+    Trainer trainer(experiment.stage(1), experiment.loaded.dataset);
+    trainer.run_epoch(go_on);
+    trainer.finalize();
+    return used_tensors(trainer.engine());
+  };
+  const Experiment experiment(Words{"weights={method: lsq}"} + kAdam);
+  Trainer trainer(experiment.stage(1), experiment.loaded.dataset);
+  std::vector<NamedTensor> tensors = trained("twn");
+  take_quantizers(tensors, trainer.engine(), trained("lsq"), "the other net");
+  CHECK_NOTHROW(trainer.start_from(tensors, "both"));
+}
+
 TEST_CASE("final weights start a net of their own quantizer only if it maps them to themselves") {
   for (const auto& [method, fits] : {std::pair("lsq", true), {"ttq", true}, {"qil, reach: 0.3", false}}) {
     CAPTURE(method);

@@ -145,15 +145,14 @@ ActivationFactory read_quantized_relu(spec::Reader& keys, int bits) {
   }
   const Options usual;
   if (options.alpha_value > 0 && options.alpha_fit != usual.alpha_fit)
-    keys.mistake("alpha_fit", fmt::format("is {}, must be left out where alpha_value is the step, {}",
-                                          options.alpha_fit, options.alpha_value));
+    keys.mistake("alpha_fit", fmt::format("is {}, must be {} where alpha_value is the step, {}",
+                                          options.alpha_fit, usual.alpha_fit, options.alpha_value));
   if (options.alpha == "fixed" && options.alpha_gradient != usual.alpha_gradient)
-    keys.mistake("alpha_gradient",
-                 fmt::format("is {}, must be left out with alpha fixed: a learned step has one",
-                             options.alpha_gradient));
+    keys.mistake("alpha_gradient", fmt::format("is {}, must be {} with alpha fixed: a learned step has one",
+                                               options.alpha_gradient, usual.alpha_gradient));
   if (options.alpha == "fixed" && options.alpha_rate != usual.alpha_rate)
-    keys.mistake("alpha_rate", fmt::format("is {}, must be left out with alpha fixed: a learned step has one",
-                                           options.alpha_rate));
+    keys.mistake("alpha_rate", fmt::format("is {}, must be {} with alpha fixed: a learned step has one",
+                                           options.alpha_rate, usual.alpha_rate));
   return [options, alpha = fitted_alpha(options)](const ActivationTensor&) {
     return std::make_unique<QuantizedRelu>(options, alpha);
   };

@@ -79,7 +79,7 @@ WeightFactory read_binary_relax(spec::Reader& keys) {
   keys.choice("mean_over", options.mean_over, {"selected", "all"},
               "what the sum of a ternary scale is divided by the number of");
   if (options.levels == "binary" && options.mean_over != "selected")
-    keys.mistake("mean_over", "is all, must be left out with levels binary, whose mean is over all");
+    keys.mistake("mean_over", "is all, must be selected with levels binary, whose mean is over all anyway");
   return [options](const WeightTensor& tensor) { return std::make_unique<BinaryRelax>(options, tensor); };
 }
 

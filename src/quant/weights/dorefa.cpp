@@ -85,7 +85,7 @@ WeightFactory read_dorefa(spec::Reader& keys) {
   keys.field("bits", bits, spec::between(1, 8), "k");
   keys.choice("max_gradient", max_gradient, {"constant", "exact"}, "derivative to M = max |tanh u|");
   if (bits == 1 && max_gradient == "exact")
-    keys.mistake("max_gradient", "is exact, must be left out with 1 bit, whose levels have no M");
+    keys.mistake("max_gradient", "is exact, must be constant with 1 bit, whose levels have no M");
   return [bits, through_max = max_gradient == "exact"](const WeightTensor& tensor) {
     return std::make_unique<Dorefa>(tensor, bits, through_max);
   };

@@ -24,7 +24,9 @@ class MdSoftmax final : public SimplexMethod {
  public:
   using SimplexMethod::SimplexMethod;
 
-  LatentKind latent_kind() const override { return LatentKind::rescaled; }
+  LatentKind latent_kind() const override {
+    return annealing_.grows() ? LatentKind::rescaled : LatentKind::dual;
+  }
   void settled(std::span<float> t, const WeightContext& context) override {
     annealing_.keep_projection(t, context.step);
   }

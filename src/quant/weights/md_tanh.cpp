@@ -21,7 +21,9 @@ class MdTanh final : public TanhProjection {
  public:
   explicit MdTanh(const Annealing& annealing) : TanhProjection(UnitLevels::binary, annealing) {}
 
-  LatentKind latent_kind() const override { return LatentKind::rescaled; }
+  LatentKind latent_kind() const override {
+    return annealing_.grows() ? LatentKind::rescaled : LatentKind::dual;
+  }
   void settled(std::span<float> u, const WeightContext& context) override {
     annealing_.keep_projection(u, context.step);
   }
