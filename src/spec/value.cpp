@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "spec/override.hpp"
+
 namespace qtrain::spec {
 namespace {
 
@@ -21,24 +23,21 @@ std::size_t count_digits(std::string_view text) {
   return std::min(text.find_first_not_of("0123456789"), text.size());
 }
 
-/// Whether a word has named what the keys of a mapping belong to.
-bool is_named_by_word(const Value& mapping) {
-  return std::any_of(mapping.entries.begin(), mapping.entries.end(),
-                     [](const Entry& entry) { return is_naming(entry.key) && entry.value.where.line == 0; });
-}
-
-bool names_anything(const Value& mapping) {
-  return std::any_of(mapping.entries.begin(), mapping.entries.end(),
-                     [](const Entry& entry) { return is_naming(entry.key); });
+/// What says whose keys those of a mapping are; null if nothing does.
+const Entry* naming_entry(const Value& mapping) {
+  const auto it = std::find_if(mapping.entries.begin(), mapping.entries.end(),
+                               [](const Entry& entry) { return is_naming(entry.key); });
+  return it == mapping.entries.end() ? nullptr : &*it;
 }
 
 Value merge_at(const Value& base, const Value& over, bool root) {
   const bool mappings = base.kind == Value::Kind::mapping && over.kind == Value::Kind::mapping;
   if (!mappings || (!root && names_another(base, over))) return over;
-  const bool renamed = !root && is_named_by_word(base) && !names_anything(over);
+  const Entry* named = root ? nullptr : naming_entry(base);
+  const bool renamed = named != nullptr && is_laid(named->value) && naming_entry(over) == nullptr;
   Value result = base;
   for (const Entry& entry : over.entries) {
-    const bool left_over = entry.left_over || (renamed && entry.value.where.line != 0);
+    const bool left_over = entry.left_over || (renamed && !is_laid(entry.value));
     if (Entry* ours = result.find(entry.key)) {
       ours->value = merge_at(ours->value, entry.value, false);
       ours->where = entry.where;

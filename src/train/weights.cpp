@@ -39,22 +39,20 @@ bool belongs_to_model(std::string_view name) {
   return std::ranges::any_of(kEndings, [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
-bool holds(const std::vector<NamedTensor>& tensors, const std::string& name) {
-  return std::ranges::find(tensors, name, &NamedTensor::name) != tensors.end();
-}
-
 /// Exactly quantized weights that come with what their quantizer learned must be what it makes of them.
 void require_fixed_points(engine::Engine& engine, const std::vector<NamedTensor>& tensors,
                           const std::vector<int>& learned, const std::string& source) {
+  const auto find = [&](const std::string& name) {
+    return std::ranges::find(tensors, name, &NamedTensor::name);
+  };
   std::vector<float> again;
   for (const Slot& slot : engine.slots()) {
-    if (slot.method == nullptr || !holds(tensors, slot.name + "/scales")) continue;
+    if (slot.method == nullptr || find(slot.name + "/scales") == tensors.end()) continue;
     const auto of_slot = [&](int index) {
       return engine.slots()[static_cast<std::size_t>(index)].name.starts_with(slot.name + ".");
     };
     if (std::ranges::none_of(learned, of_slot)) continue;
-    const std::vector<float> weights =
-        std::ranges::find(tensors, slot.file_name, &NamedTensor::name)->floats();
+    const std::vector<float> weights = find(slot.file_name)->floats();
     again.resize(weights.size());
     slot.method->final(latent(engine, slot), {}, again);
     for (std::size_t i = 0; i < weights.size(); ++i)
